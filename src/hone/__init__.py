@@ -1,0 +1,1 @@
+"""hone: reinforcement post-training, every method one small checked piece in one loop."""

@@ -1,0 +1,53 @@
+"""Errors a user can act on: what is wrong, where, and how to mend it."""
+
+from __future__ import annotations
+
+
+class HoneError(Exception):
+    """Base of every error that hone raises on purpose. The command line prints it as one paragraph.
+
+    `what` names the thing that is wrong (file, key, line); `mend` says what to do about it.
+    """
+
+    def __init__(self, what: str, mend: str = "") -> None:
+        self.what = what
+        self.mend = mend
+        super().__init__(f"{what} {mend}".strip())
+
+
+class RecipeError(HoneError):
+    """A recipe key, value or combination that has no meaning."""
+
+
+class DataError(HoneError):
+    """A file, line, column or split that cannot be used."""
+
+
+class TaskError(HoneError):
+    """A task that cannot be built or asked for what it does not have."""
+
+
+class RewardError(HoneError):
+    """A reward that does not keep its contract (length, type, finiteness) or fails too often."""
+
+
+class PolicyError(HoneError):
+    """A model, tokenizer or weight file that cannot be used."""
+
+
+class EngineError(HoneError):
+    """A request the sampler cannot serve, or weights that did not reach it."""
+
+
+class CheckpointError(HoneError):
+    """A checkpoint or run folder that cannot be read, or does not belong to this recipe."""
+
+
+def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
+    """'Did you mean ...?' for an unknown `name`, or the list of what exists."""
+    import difflib
+
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean `{close[0]}`?"
+    return f"Known: {', '.join(sorted(known))}."

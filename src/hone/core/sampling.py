@@ -1,0 +1,92 @@
+"""What is asked of an engine and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hone.core.errors import RecipeError
+from hone.core.noise import NoiseKey
+from hone.core.trajectory import Tokens
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How to sample. `temperature` 0 is greedy. `top_p`, `top_k`, `min_p` truncate the support (evaluation only).
+
+    All sampled tokens are returned, the end token included; `stop` strings end a completion at the token that
+    completes them. `max_tokens` counts sampled tokens.
+    """
+
+    max_tokens: int
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        checks = [
+            ("max_tokens", self.max_tokens >= 1, "at least 1"),
+            ("temperature", 0.0 <= self.temperature < float("inf"), "0 (greedy) or a positive finite number"),
+            ("top_p", 0.0 < self.top_p <= 1.0, "in (0, 1]"),
+            ("top_k", self.top_k >= 0, "0 (off) or a positive count"),
+            ("min_p", 0.0 <= self.min_p < 1.0, "in [0, 1)"),
+        ]
+        for name, good, rule in checks:
+            if not good:
+                raise RecipeError(f"`{name}` is {getattr(self, name)!r}.", f"It must be {rule}.")
+
+    @property
+    def truncates(self) -> bool:
+        """Whether some tokens of the vocabulary are excluded, so that logprobs are of a smaller support."""
+        return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One sampled continuation: `tokens[L]`, the `logprobs[L]` they were drawn with, and why it ended."""
+
+    tokens: Tokens
+    logprobs: npt.NDArray[np.float32]
+    finish_reason: Literal["stop", "length"]
+    version: int
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """`n` continuations of one prefix. Rollout j draws its noise from `noise.child(j)`."""
+
+    prefix: Tokens
+    n: int
+    params: SamplingParams
+    noise: NoiseKey
+
+
+class Engine(Protocol):
+    """Samples from a policy. `sample` calls of one barrier are served together in (noise path) order.
+
+    A caller announces with `expect(live)` how many episodes will ask before each barrier, and an episode that ends
+    calls `leave()`; when every live episode waits, the engine runs. Prefix caches live until `refresh`.
+    """
+
+    name: str
+
+    def expect(self, live: int) -> None:
+        """Open a schedule with `live` concurrent episodes."""
+        ...
+
+    def leave(self) -> None:
+        """One episode has ended."""
+        ...
+
+    async def sample(self, request: SampleRequest) -> list[Completion]:
+        """`request.n` completions, in rollout order."""
+        ...
+
+    def refresh(self) -> None:
+        """Take the policy's present weights; drop every cached prefix."""
+        ...

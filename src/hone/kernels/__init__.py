@@ -1,0 +1,1 @@
+"""Pure tensor code shared by engines and policies."""
