@@ -1,0 +1,93 @@
+"""The batch of one step: its trajectories and everything later stages add to them.
+
+Axes: `R` rollouts, `T` action tokens, rollout after rollout in the order of `trajectories`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hone.core.lazy import torch
+from hone.core.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's rollouts. Stages return a changed copy (`dataclasses.replace`); nothing is changed in place.
+
+    `ok` says whose verdict counts: a rollout that is not ok leaves group statistics and denominators together.
+    `kept` says which rollouts are learnt from; it implies `ok`. `rewards` is NaN where not ok.
+    """
+
+    trajectories: tuple[Trajectory, ...]
+    groups: Int[torch.Tensor, "rollouts"]
+    lengths: Int[torch.Tensor, "rollouts"]
+    rollout_of: Int[torch.Tensor, "tokens"]
+    behaviour_logprobs: Float[torch.Tensor, "tokens"]
+    ok: Bool[torch.Tensor, "rollouts"]
+    kept: Bool[torch.Tensor, "rollouts"]
+    rewards: Float[torch.Tensor, "rollouts"]
+    token_rewards: Float[torch.Tensor, "tokens"] | None = None
+    old_logprobs: Float[torch.Tensor, "tokens"] | None = None
+    reference_logprobs: Float[torch.Tensor, "tokens"] | None = None
+    values: Float[torch.Tensor, "tokens"] | None = None
+    advantages: Float[torch.Tensor, "tokens"] | None = None
+    returns: Float[torch.Tensor, "tokens"] | None = None
+
+    @property
+    def truncated(self) -> Bool[torch.Tensor, "rollouts"]:
+        """Rollouts that the length limit ended."""
+        return torch.tensor([t.truncated for t in self.trajectories], dtype=torch.bool)
+
+    def select(self, rollouts: Sequence[int]) -> Batch:
+        """The batch of the given rollouts, in the given order."""
+        index = torch.as_tensor(list(rollouts), dtype=torch.long)
+        starts = torch.cumsum(self.lengths, 0) - self.lengths
+        lengths = self.lengths[index]
+        rollout_of = torch.repeat_interleave(torch.arange(len(index)), lengths)
+        offset = torch.arange(len(rollout_of)) - (torch.cumsum(lengths, 0) - lengths)[rollout_of]
+        tokens = starts[index][rollout_of] + offset
+        per_token = {
+            name: value[tokens]
+            for name in (
+                "behaviour_logprobs", "token_rewards", "old_logprobs", "reference_logprobs",
+                "values", "advantages", "returns",
+            )
+            if (value := getattr(self, name)) is not None
+        }  # fmt: skip
+        return replace(
+            self,
+            trajectories=tuple(self.trajectories[i] for i in rollouts),
+            groups=self.groups[index],
+            lengths=lengths,
+            rollout_of=rollout_of,
+            ok=self.ok[index],
+            kept=self.kept[index],
+            rewards=self.rewards[index],
+            **per_token,
+        )
+
+
+def collect(trajectories: Sequence[Trajectory]) -> Batch:
+    """A batch of freshly sampled trajectories: verdicts still to come, every rollout ok and kept."""
+    lengths = [t.num_actions for t in trajectories]
+    logprobs = [s.logprobs for t in trajectories for s in t.segments if s.logprobs is not None]
+    flat = np.concatenate(logprobs) if logprobs else np.empty(0, np.float32)
+    size = len(trajectories)
+    return Batch(
+        trajectories=tuple(trajectories),
+        groups=torch.tensor([t.labels["group"] for t in trajectories], dtype=torch.long),
+        lengths=torch.tensor(lengths, dtype=torch.long),
+        rollout_of=torch.repeat_interleave(torch.arange(size), torch.tensor(lengths, dtype=torch.long)),
+        behaviour_logprobs=torch.from_numpy(flat),
+        ok=torch.ones(size, dtype=torch.bool),
+        kept=torch.ones(size, dtype=torch.bool),
+        rewards=torch.zeros(size),
+    )

@@ -1,0 +1,117 @@
+"""The recipe: task + model + method + compute + evaluation + seed, as a strict schema."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+
+class Choice(BaseModel):
+    """A named piece with its options: `maze`, or `{name: maze, sizes: 9}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, Mapping) and "options" not in value and isinstance(value.get("name"), str):
+            return {"name": value["name"], "options": {k: v for k, v in value.items() if k != "name"}}
+        if isinstance(value, bool):
+            raise ValueError("a name is wanted here; in YAML `on`, `yes`, `off` and `no` are truth values, quote them")
+        return value
+
+    @model_serializer
+    def _to_short(self) -> dict[str, Any]:
+        return {"name": self.name, **self.options}
+
+
+class Settings(BaseModel):
+    """Base of every block of a recipe: unknown keys are errors, values are not coerced from other types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EvalSettings(Settings):
+    """When and how the policy is evaluated on the held-out split."""
+
+    every: int = Field(0, ge=0, description="evaluate after every so many steps (0: only before and after)")
+    problems: int = Field(100, ge=1, description="held-out problems")
+    samples: int = Field(16, ge=1, description="samples a problem, before and after training")
+    samples_during: int = Field(8, ge=1, description="samples a problem in evaluations during training")
+    k: tuple[int, ...] = Field((1, 4, 16), description="the k of pass@k, worst@k and maj@k")
+    temperature: float | None = Field(None, ge=0, description="None: the training temperature")
+    task: Choice | None = Field(None, description="another task to evaluate on; None: the training task")
+    keep_samples: int = Field(64, ge=0, description="completions a held-out evaluation writes to samples.jsonl")
+
+
+class CheckpointSettings(Settings):
+    """When checkpoints are written and how many are kept."""
+
+    every: int = Field(0, ge=0, description="write after every so many steps (0: only at the end)")
+    keep_last: int = Field(2, ge=1, description="how many checkpoints stay on disk")
+
+
+class Recipe(Settings):
+    """What a run is. Stage keys left None are filled by the method's card."""
+
+    task: Choice
+    reward: str | None = Field(None, description="a verifier's name, or module.py:function, in place of the task's own")
+    model: str = Field("sprout", description="sprout, micro, a path, or a Hugging Face name")
+    method: str = Field("rloo", description="a card's id: the stages it sets are defaults")
+
+    num_generations: int = Field(16, ge=1, description="rollouts of one problem (G)")
+    problems_per_step: int = Field(8, ge=1, description="distinct problems of one step (P)")
+    steps: int = Field(100, ge=0, description="sampling steps (M)")
+    max_sampled_tokens: int | None = Field(None, ge=1, description="stop when this many tokens have been sampled")
+    max_completion_length: int = Field(64, ge=1, description="sampled tokens a rollout may have")
+    temperature: float = Field(1.0, gt=0)
+    stop: tuple[str, ...] = ()
+
+    curriculum: Choice | None = None
+    episode: Choice | None = None
+    selectors: tuple[Choice, ...] | None = None
+    credit: Choice | tuple[Choice, ...] | None = None
+    objective: Choice | None = None
+    reduction: Literal["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_token_mean"] | None = (
+        None
+    )
+    correction: Choice | None = None
+    kl: Choice | None = None
+    entropy_coef: float = 0.0
+    value_coef: float = Field(0.5, ge=0)
+    mask_truncated_completions: bool = False
+
+    num_iterations: int = Field(1, ge=1, description="passes over a batch")
+    minibatches: int = Field(1, ge=1, description="optimizer updates of one pass")
+    max_tokens_per_microbatch: int = Field(16_384, ge=1, description="stored tokens of one forward pass")
+    learning_rate: float = Field(1e-4, gt=0)
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup_steps: int = Field(0, ge=0, description="optimizer updates with a rising learning rate")
+    weight_decay: float = Field(0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    max_grad_norm: float = Field(1.0, gt=0)
+
+    engine: Literal["auto", "native", "transformers"] = "auto"
+    device: str = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    max_error_share: float = Field(0.1, ge=0, le=1, description="stop when more of a step's verdicts are errors")
+    seed: int = Field(0, ge=0)
+    eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
+    checkpoint: CheckpointSettings = CheckpointSettings()  # type: ignore[call-arg]
+
+    def dump(self) -> dict[str, Any]:
+        """Plain JSON values, as recipe.yaml holds them."""
+        return self.model_dump(mode="json")
+
+    def digest(self) -> str:
+        """A hash of everything that decides the run's result."""
+        text = json.dumps(self.dump(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

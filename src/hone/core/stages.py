@@ -1,0 +1,152 @@
+"""The contracts of the loop's stages. Pieces are frozen dataclasses; their state, if any, is passed in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from hone.core.batch import Batch
+from hone.core.lazy import torch
+from hone.core.noise import NoiseKey
+from hone.core.problem import Problem, Prompt, Task
+from hone.core.sampling import SamplingParams
+from hone.core.trajectory import FinishReason, Segment, Tokens, Trajectory
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+Couples = Literal["token", "sequence", "group"]
+State = Mapping[str, Any]  # JSON values and tensors only
+
+
+@dataclass(frozen=True)
+class Request:
+    """One group of attempts that a curriculum asks for: `count` rollouts of `problem` under `variant`."""
+
+    problem: Problem
+    count: int
+    group: int
+    variant: int = 0
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """An action segment and why it ended."""
+
+    segment: Segment
+    finish_reason: FinishReason
+
+
+class Role(Protocol):
+    """A model as a stage sees it: pinned to the step's weights, charged under a purpose, with noise of its own."""
+
+    async def sample(self, prefix: Segment, n: int, params: SamplingParams, noise: NoiseKey) -> list[Sampled]:
+        """`n` continuations of `prefix`, as action segments below it."""
+        ...
+
+    async def score(self, trajectories: Sequence[Trajectory]) -> Float[torch.Tensor, "tokens"]:
+        """Logprobs of the action tokens under this model, at the sampling temperature."""
+        ...
+
+
+class Context(Protocol):
+    """The only door to models, randomness, tokenizer and task."""
+
+    task: Task
+    params: SamplingParams
+    noise: NoiseKey
+
+    def role(self, name: str) -> Role:
+        """The model that plays `name`."""
+        ...
+
+    def encode(self, prompt: Prompt) -> Tokens:
+        """Tokens of a prompt, through the chat template where there is one."""
+        ...
+
+    def encode_answer(self, text: str) -> Tokens:
+        """Tokens of an answer written after a prompt, with the end token."""
+        ...
+
+    def decode(self, tokens: Tokens) -> str:
+        """The text of action tokens without end tokens and stop strings."""
+        ...
+
+
+class Curriculum(Protocol):
+    """Which problems next, and how many rollouts each."""
+
+    def init(self, task: Task, seed: int) -> State:
+        """The state before the first step."""
+        ...
+
+    def draw(
+        self, state: State, task: Task, step: int, so_far: Sequence[Trajectory]
+    ) -> tuple[list[Request], State]:
+        """The next requests of `step`, given what it has sampled so far; an empty list ends the step."""
+        ...
+
+    def observe(self, state: State, batch: Batch) -> State:
+        """Learn from a finished batch."""
+        ...
+
+
+class Episode(Protocol):
+    """How a problem is attempted."""
+
+    samples: bool  # whether it asks an engine
+
+    async def __call__(self, request: Request, context: Context) -> list[Trajectory]:
+        """`request.count` trajectories, in rollout order."""
+        ...
+
+
+class Reward(Protocol):
+    """What is worth how much. Applied in the order of the recipe."""
+
+    needs: frozenset[str]
+
+    async def __call__(self, batch: Batch, context: Context) -> Batch:
+        """The batch with rewards and verdicts added."""
+        ...
+
+
+class Selector(Protocol):
+    """Which rollouts are learnt from."""
+
+    def __call__(self, batch: Batch) -> Batch:
+        """The batch with `kept` narrowed."""
+        ...
+
+
+class Objective(Protocol):
+    """How the policy moves: terms to be minimised, with no mean inside."""
+
+    needs: frozenset[str]
+    couples: Couples
+    surrogate: bool
+
+    def __call__(
+        self,
+        logprobs: Float[torch.Tensor, "tokens"],
+        old_logprobs: Float[torch.Tensor, "tokens"],
+        advantages: Float[torch.Tensor, "tokens"],
+        rollouts: Int[torch.Tensor, "tokens"],
+    ) -> Float[torch.Tensor, "tokens"]:
+        """A term for each action token."""
+        ...
+
+    def clipped(
+        self,
+        logprobs: Float[torch.Tensor, "tokens"],
+        old_logprobs: Float[torch.Tensor, "tokens"],
+        advantages: Float[torch.Tensor, "tokens"],
+        rollouts: Int[torch.Tensor, "tokens"],
+    ) -> Bool[torch.Tensor, "tokens"]:
+        """Which terms clipping has taken hold of."""
+        ...
+
+    def formula(self) -> str:
+        """The term in plain text, with the options resolved."""
+        ...

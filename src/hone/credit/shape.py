@@ -1,0 +1,150 @@
+"""Links of a credit chain: centre, scale and clip values that another piece has made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from hone.core.lazy import torch
+from hone.core.options import require, require_choice
+from hone.core.packed import compact, segment_constant, segment_mean, segment_size, segment_sum
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+Over = Literal["group", "batch"]
+Std = Literal["sample", "population"]
+_OVER = ("group", "batch")
+_STD = ("sample", "population")
+
+
+def _segments(groups: Int[torch.Tensor, "units"], over: str) -> tuple[Int[torch.Tensor, "units"], int]:
+    """The segments that statistics are taken over: each group, or the whole batch as one."""
+    require_choice("over", over, _OVER)
+    return compact(groups if over == "group" else torch.zeros_like(groups))
+
+
+def centre(
+    values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"], *, over: Over = "group"
+) -> Float[torch.Tensor, "units"]:
+    """v_i - mean v, over the group or the batch; exactly zero where all values are equal."""
+    index, count = _segments(groups, over)
+    centred = values - segment_mean(values, index, count)[index]
+    return torch.where(segment_constant(values, index, count)[index], torch.zeros_like(values), centred)
+
+
+def scale(
+    values: Float[torch.Tensor, "units"],
+    groups: Int[torch.Tensor, "units"],
+    *,
+    over: Over = "batch",
+    std: Std = "sample",
+    epsilon: float = 1e-4,
+) -> Float[torch.Tensor, "units"]:
+    """v_i / (std v + epsilon), over the group or the batch.
+
+    `std` divides the squares by N - 1 (`sample`) or N (`population`). Where all values are equal there is no scale,
+    and they are left as they are. `epsilon` is TRL's 1e-4; verl uses 1e-6.
+    """
+    require_choice("std", std, _STD)
+    index, count = _segments(groups, over)
+    deviation = values - segment_mean(values, index, count)[index]
+    size = segment_size(index, count)
+    divisor = size if std == "population" else (size - 1).clamp(min=1)
+    spread = torch.sqrt(segment_sum(deviation**2, index, count) / divisor.to(values.dtype))
+    constant = segment_constant(values, index, count)
+    return values / torch.where(constant, torch.ones_like(spread), spread + epsilon)[index]
+
+
+def clip(
+    values: Float[torch.Tensor, "units"],
+    groups: Int[torch.Tensor, "units"],
+    *,
+    low: float = -float("inf"),
+    high: float = float("inf"),
+) -> Float[torch.Tensor, "units"]:
+    """Limit v_i to [low, high]; `groups` is not read."""
+    return values.clamp(low, high)
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Configuration of `centre`. A unit's own value is in the mean: centring rewards scales the gradient by 1 - 1/N."""
+
+    over: Over = "group"
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    surrogate: ClassVar[bool] = False
+    min_group: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        require_choice("over", self.over, _OVER)
+
+    def __call__(
+        self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]
+    ) -> Float[torch.Tensor, "units"]:
+        """Centred values."""
+        return centre(values, groups, over=self.over)
+
+    def formula(self) -> str:
+        """The link in plain text."""
+        return f"v_i − mean({self.over} v)"
+
+    __repr__ = formula
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Configuration of `scale`. The divisor depends on the sample, so no stated objective has this gradient."""
+
+    over: Over = "batch"
+    std: Std = "sample"
+    epsilon: float = 1e-4
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    surrogate: ClassVar[bool] = True
+    min_group: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        require_choice("over", self.over, _OVER)
+        require_choice("std", self.std, _STD)
+        require("epsilon", self.epsilon, self.epsilon >= 0, "0 or more")
+
+    def __call__(
+        self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]
+    ) -> Float[torch.Tensor, "units"]:
+        """Scaled values."""
+        return scale(values, groups, over=self.over, std=self.std, epsilon=self.epsilon)
+
+    def formula(self) -> str:
+        """The link in plain text."""
+        return f"v_i / ({self.std} std({self.over} v) + {self.epsilon:g})"
+
+    __repr__ = formula
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Configuration of `clip`."""
+
+    low: float = -float("inf")
+    high: float = float("inf")
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+    surrogate: ClassVar[bool] = True
+    min_group: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        require("low", self.low, self.low <= self.high, f"at most `high`, which is {self.high!r}")
+
+    def __call__(
+        self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]
+    ) -> Float[torch.Tensor, "units"]:
+        """Clipped values."""
+        return clip(values, groups, low=self.low, high=self.high)
+
+    def formula(self) -> str:
+        """The link in plain text."""
+        return f"clip(v_i, {self.low:g}, {self.high:g})"
+
+    __repr__ = formula

@@ -1,0 +1,50 @@
+"""The uniform curriculum: fresh problems in a seeded order, the same number of rollouts each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hone.core.batch import Batch
+from hone.core.problem import Task, stable_hash
+from hone.core.stages import Request, State
+from hone.core.trajectory import Trajectory
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every problem of a finite task once per epoch in a new order; an unbounded task never repeats one."""
+
+    num_generations: int = 16
+    problems_per_step: int = 8
+    seed: int = 0
+
+    def init(self, task: Task, seed: int) -> State:
+        """No state: the order is a function of (seed, step)."""
+        return {}
+
+    def draw(
+        self, state: State, task: Task, step: int, so_far: Sequence[Trajectory]
+    ) -> tuple[list[Request], State]:
+        """`problems_per_step` groups at once, then nothing."""
+        if so_far:
+            return [], state
+        first = (step - 1) * self.problems_per_step
+        return [
+            Request(task.problem(self._index(first + i, task.size("train"))), self.num_generations, group=i)
+            for i in range(self.problems_per_step)
+        ], state
+
+    def _index(self, position: int, size: int | None) -> int:
+        """The index of the problem at `position` of the endless stream."""
+        if size is None:
+            return stable_hash("uniform", self.seed) % (1 << 40) + position
+        epoch, within = divmod(position, size)
+        order = np.random.default_rng(stable_hash("uniform", self.seed, epoch)).permutation(size)
+        return int(order[within])
+
+    def observe(self, state: State, batch: Batch) -> State:
+        """Nothing to learn."""
+        return state

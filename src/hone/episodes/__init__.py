@@ -1,0 +1,6 @@
+"""Episodes: how a problem is attempted."""
+
+from hone.episodes.demonstration import Demonstration
+from hone.episodes.single_turn import SingleTurn
+
+__all__ = ["Demonstration", "SingleTurn"]

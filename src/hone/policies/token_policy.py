@@ -1,0 +1,191 @@
+"""Token policies: any Hugging Face causal language model, scored over a packed forest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hone.core.errors import PolicyError
+from hone.core.forest import Forest
+from hone.core.problem import Prompt
+from hone.core.trajectory import Tokens
+from hone.kernels import forest_attention
+from hone.kernels.logprobs import selected_logprobs
+from hone.policies import expanded
+
+VALUE_HEAD = "value_head.safetensors"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What one forward pass says of the `T` action tokens of a forest."""
+
+    logprobs: Tensor  # [T] nats, at the sampling temperature
+    entropy: Tensor | None = None  # [T] nats
+    values: Tensor | None = None  # [T] predicted return before the token is chosen
+
+
+class TokenPolicy:
+    """A causal LM with its tokenizer, a weight version, and a scoring pass that shares prefixes.
+
+    `autocast` is the dtype of the forward pass where it differs from the weights'; weights stay as loaded.
+    `shares_prefixes` says whether the architecture runs over the forest; if not, rollouts are expanded to padded
+    rows and `note` says why.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, autocast: torch.dtype | None = None) -> None:
+        self.model: Any = model
+        self.tokenizer = tokenizer
+        self.autocast = autocast
+        self.version = 0
+        self.value_head: nn.Linear | None = None
+        self.note = ""
+        forest_attention.register()
+        reason = expanded.unsupported(model) or self._try_forest()
+        self.shares_prefixes = not reason
+        if reason:
+            self.note = f"prompts are not shared in training: {reason}"
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        device: torch.device = next(self.model.parameters()).device
+        return device
+
+    @property
+    def max_context(self) -> int:
+        """The longest sequence the positions reach."""
+        return int(getattr(self.model.config, "max_position_embeddings", 1 << 30))
+
+    @property
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end a completion."""
+        config = getattr(self.model, "generation_config", None)
+        ends = [self.tokenizer.eos_token_id, getattr(config, "eos_token_id", None)]
+        flat = [e for end in ends for e in (end if isinstance(end, list | tuple) else [end])]
+        return frozenset(int(e) for e in flat if e is not None)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Trainable tensors, the value head's included."""
+        own = [p for p in self.model.parameters() if p.requires_grad]
+        return own + (list(self.value_head.parameters()) if self.value_head is not None else [])
+
+    def add_value_head(self) -> None:
+        """A linear head on the last hidden state that starts at zero, so that values start unbiased by noise."""
+        width = self.model.config.get_text_config().hidden_size
+        self.value_head = nn.Linear(width, 1).to(self.device)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+
+    def score(
+        self, forest: Forest, temperature: float = 1.0, *, entropy: bool = False, values: bool = False
+    ) -> Scores:
+        """Logprobs (and entropies, values) of the action tokens of `forest`; differentiable."""
+        forest_device = self.device
+        with torch.autocast(forest_device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
+            hidden = self._hidden(forest) if self.shares_prefixes else expanded.hidden(self.model, forest)
+        hidden = hidden.to(self.value_dtype)
+        weight = self.model.get_output_embeddings().weight.to(hidden.dtype)
+        tokens = forest.tokens[forest.action_index].to(forest_device)
+        logprobs, entropies = selected_logprobs(hidden, weight, tokens, temperature, entropy)
+        predicted = None
+        if values:
+            if self.value_head is None:
+                raise PolicyError("Values were asked of a policy without a value head.", "Call add_value_head first.")
+            predicted = self.value_head(hidden.to(self.value_head.weight.dtype))[:, 0]
+        return Scores(logprobs, entropies, predicted)
+
+    @property
+    def value_dtype(self) -> torch.dtype:
+        """The dtype of the last hidden states: the autocast dtype, or the weights'."""
+        dtype: torch.dtype = self.model.get_output_embeddings().weight.dtype
+        return self.autocast or dtype
+
+    def _hidden(self, forest: Forest) -> Tensor:
+        """Last hidden states of the predictors of the action tokens, `[T, D]`."""
+        plan = forest_attention.layout(forest, self.device)
+        implementation = self.model.config._attn_implementation
+        self.model.set_attn_implementation(forest_attention.NAME)
+        try:
+            out = self.model.base_model(
+                input_ids=forest.tokens[None].to(self.device),
+                position_ids=forest.positions[None].to(self.device),
+                use_cache=False,
+                forest_layout=plan,
+            )
+        finally:
+            self.model.set_attn_implementation(implementation)
+        hidden: Tensor = out.last_hidden_state[0]
+        return hidden[forest.predictor.to(self.device)]
+
+    def _try_forest(self) -> str:
+        """Compare the forest with padded rows on a tiny batch; the reason if it does not serve this architecture."""
+        forest = expanded.probe(self.model.config.get_text_config().vocab_size)
+        with torch.no_grad():
+            expected = expanded.hidden(self.model, forest).float()
+            try:
+                got = self._hidden(forest).float()
+            except (NotImplementedError, TypeError, ValueError) as error:
+                return str(error)
+        scale = float(expected.abs().max()) or 1.0
+        worst = float((got - expected).abs().max()) / scale
+        limit = 1e-3 if expected.dtype == self.model.dtype else 5e-2
+        return "" if worst < limit else f"its hidden states differ by {worst:.1g} of their scale over the forest"
+
+    def encode(self, prompt: Prompt) -> Tokens:
+        """Tokens of a prompt: chat messages through the chat template, text with the tokenizer's own prefix."""
+        if not isinstance(prompt, str):
+            if not self.tokenizer.chat_template:
+                raise PolicyError(
+                    "The prompt is a list of chat messages, but the tokenizer has no chat template.",
+                    "Use a chat model, or text prompts.",
+                )
+            text = self.tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
+            ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        else:
+            ids = self.tokenizer(prompt)["input_ids"]
+            # Some tokenizers close a text with their end token; a prompt must stay open.
+            while ids and ids[-1] in self.end_tokens:
+                ids = ids[:-1]
+        if not ids:
+            raise PolicyError("A prompt became no tokens at all.", "Give every problem a prompt that is not empty.")
+        return np.asarray(ids, dtype=np.int32)
+
+    def encode_answer(self, text: str) -> Tokens:
+        """Tokens of an answer, ended by the end token."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return np.asarray([*ids, self.tokenizer.eos_token_id], dtype=np.int32)
+
+    def decode(self, tokens: Tokens, stop: tuple[str, ...] = ()) -> str:
+        """Text of action tokens, cut before the end token and before the first stop string."""
+        ids = [int(t) for t in tokens]
+        while ids and ids[-1] in self.end_tokens:
+            ids.pop()
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        cuts = [at for s in stop if (at := text.find(s)) >= 0]
+        return text[: min(cuts)] if cuts else text
+
+    def save(self, folder: Path, dtype: torch.dtype | None = None) -> None:
+        """Write the Hugging Face layout (and the value head beside it) into `folder`."""
+        state = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in self.model.state_dict().items()}
+        self.model.save_pretrained(folder, state_dict=state, safe_serialization=True)
+        if dtype is not None:
+            self._record_dtype(folder, dtype)
+        self.tokenizer.save_pretrained(folder)
+        if self.value_head is not None:
+            from safetensors.torch import save_file
+
+            save_file({k: v.detach().cpu() for k, v in self.value_head.state_dict().items()}, folder / VALUE_HEAD)
+
+    @staticmethod
+    def _record_dtype(folder: Path, dtype: torch.dtype) -> None:
+        path = folder / "config.json"
+        config = json.loads(path.read_text())
+        config["dtype"] = str(dtype).removeprefix("torch.")
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,22 @@
+"""The reward of verifiable tasks: the task's own verdict on each text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hone.core.batch import Batch
+from hone.core.rewarded import with_verdicts
+from hone.core.stages import Context
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """One `task.verify` for each rollout; a verdict that is not ok takes its rollout out of the step."""
+
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    async def __call__(self, batch: Batch, context: Context) -> Batch:
+        """The batch with verdicts and rewards."""
+        verdicts = [context.task.verify(t.problem, t.text) for t in batch.trajectories]
+        return with_verdicts(batch, verdicts)
