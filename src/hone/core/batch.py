@@ -40,6 +40,7 @@ class Batch:
     values: Float[torch.Tensor, "tokens"] | None = None
     advantages: Float[torch.Tensor, "tokens"] | None = None
     returns: Float[torch.Tensor, "tokens"] | None = None
+    weights: Float[torch.Tensor, "tokens"] | None = None  # of the loss's terms: the reduction's global denominators
 
     @property
     def truncated(self) -> Bool[torch.Tensor, "rollouts"]:
@@ -58,7 +59,7 @@ class Batch:
             name: value[tokens]
             for name in (
                 "behaviour_logprobs", "token_rewards", "old_logprobs", "reference_logprobs",
-                "values", "advantages", "returns",
+                "values", "advantages", "returns", "weights",
             )
             if (value := getattr(self, name)) is not None
         }  # fmt: skip

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class Counts:
     """What the kept rollouts of one update amount to, over all its micro-batches.
 
-    `ids[P]` are the sorted ids of the problems (groups) that have a kept rollout; `tokens_of[P]` and `rollouts_of[P]`
-    are counted per problem. `tokens`, `rollouts` and `problems` are the totals.
+    `ids[P]` are the sorted ids of the problems (groups) that have a kept rollout; `tokens_of[P]` and
+    `rollouts_of[P]` are counted per problem. `tokens`, `rollouts` and `problems` are the totals.
     """
 
     tokens: int
@@ -33,12 +33,14 @@ class Counts:
 
 
 def count(
-    lengths: Int[torch.Tensor, "rollouts"], groups: Int[torch.Tensor, "rollouts"], kept: Bool[torch.Tensor, "rollouts"]
+    lengths: Int[torch.Tensor, "rollouts"],
+    groups: Int[torch.Tensor, "rollouts"],
+    kept: Bool[torch.Tensor, "rollouts"],
 ) -> Counts:
     """Count the kept rollouts of a whole update: every denominator of every reduction comes from here.
 
-    `lengths` are action tokens per rollout, `groups` any integer ids. A rollout that is not kept is in no count, and a
-    problem without kept rollouts is not a problem of this update.
+    `lengths` are action tokens per rollout, `groups` any integer ids. A rollout that is not kept is in no
+    count, and a problem without kept rollouts is not a problem of this update.
     """
     ids, index = torch.unique(groups[kept], return_inverse=True)
     problems = len(ids)

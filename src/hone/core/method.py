@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +19,12 @@ class Method:
     selectors: tuple[Selector, ...]
     credit: Any  # outcome form: f(values[U], groups[U]); token form: see `credit.gae`
     objective: Objective
-    reduction: str
-    reduce: Callable[..., Any]
+    reduction: Any
     correction: Any = None
     kl_loss: Any = None
     kl_reward: Any = None
     entropy: Any = None
-    value_coef: float = 0.5
+    value_loss: Any = None
 
     @property
     def needs(self) -> frozenset[str]:
@@ -39,10 +37,20 @@ class Method:
 
     def formula(self) -> str:
         """The resolved loss, line by line, in plain text."""
-        lines = [f"loss = {self.reduction}[ {self.objective.formula()} ]"]
-        if self.credit is not None:
-            lines.append(self.credit.formula())
-        for part in (self.correction, self.kl_reward, self.kl_loss, self.entropy):
+        added = [p.formula() for p in (self.kl_loss, self.entropy, self.value_loss) if p is not None]
+        weight = "w_t · " if self.correction is not None else ""
+        lines = [
+            f"loss = {self.reduction.formula()}",
+            f"ℓ = {' + '.join([weight + self.objective.formula(), *added])}",
+        ]
+        for part in (self.correction, self.credit, self.kl_reward):
             if part is not None:
                 lines.append(part.formula())
         return "\n".join(lines)
+
+    @property
+    def couples(self) -> str:
+        """What a micro-batch must not split: the widest of the parts."""
+        parts = (self.objective, self.correction, self.kl_loss)
+        found = {getattr(part, "couples", "token") for part in parts}
+        return "group" if "group" in found else "sequence" if "sequence" in found else "token"

@@ -10,7 +10,7 @@ from hone.core.errors import RecipeError, nearest
 def require_choice(key: str, value: Any, allowed: tuple[str, ...]) -> None:
     """Raise RecipeError unless `value` is one of `allowed`."""
     if value not in allowed:
-        raise RecipeError(f"`{key}` is {value!r}.", f"It must be one of {', '.join(allowed)}. {nearest(str(value), allowed)}")
+        raise RecipeError(f"`{key}` is {value!r}.", nearest(str(value), allowed))
 
 
 def require(key: str, value: Any, good: bool, rule: str) -> None:

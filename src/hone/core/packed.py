@@ -1,7 +1,8 @@
 """Operations on flat arrays whose entries belong to segments: groups of units, rollouts of tokens.
 
-A segment is named by an arbitrary integer id; ids come in any order and segments have any size. `compact` turns ids
-into indices 0..P-1, and every other operation takes such indices. All operations keep the dtype of the values.
+A segment is named by an arbitrary integer id; ids come in any order and segments have any size. `compact`
+turns ids into indices 0..P-1, and every other operation takes such indices. All operations keep the dtype of
+the values.
 """
 
 from __future__ import annotations
@@ -59,12 +60,26 @@ def segment_constant(
 ) -> Bool[torch.Tensor, "segments"]:
     """Whether all values of a segment are equal (so also for one value), found by comparing them.
 
-    A standard deviation close to zero would not tell: rounding makes it positive for equal values, and values that
-    differ a little make it small.
+    A standard deviation close to zero would not tell: rounding makes it positive for equal values, and values
+    that differ a little make it small.
     """
     return segment_min(values, index, count) >= segment_max(values, index, count)
 
 
-def broadcast(per_unit: Float[torch.Tensor, "units"], unit_of: Int[torch.Tensor, "tokens"]) -> Float[torch.Tensor, "tokens"]:
-    """Give every token the value of its unit; `unit_of` indexes `per_unit`. The one way from units to tokens."""
+def segment_std(
+    values: Float[torch.Tensor, "units"], index: Int[torch.Tensor, "units"], count: int, *, sample: bool
+) -> Float[torch.Tensor, "segments"]:
+    """Standard deviation of each segment, dividing by N - 1 (`sample`) or N; 0 for one value, up to
+    rounding."""
+    deviation = values - segment_mean(values, index, count)[index]
+    size = segment_size(index, count)
+    divisor = (size - 1 if sample else size).clamp(min=1)
+    return torch.sqrt(segment_sum(deviation**2, index, count) / divisor.to(values.dtype))
+
+
+def broadcast(
+    per_unit: Float[torch.Tensor, "units"], unit_of: Int[torch.Tensor, "tokens"]
+) -> Float[torch.Tensor, "tokens"]:
+    """Give every token the value of its unit; `unit_of` indexes `per_unit`. The one way from units to
+    tokens."""
     return per_unit[unit_of]

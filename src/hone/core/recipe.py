@@ -80,9 +80,7 @@ class Recipe(Settings):
     selectors: tuple[Choice, ...] | None = None
     credit: Choice | tuple[Choice, ...] | None = None
     objective: Choice | None = None
-    reduction: Literal["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_token_mean"] | None = (
-        None
-    )
+    reduction: Choice | None = None
     correction: Choice | None = None
     kl: Choice | None = None
     entropy_coef: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,33 @@ class SampleRequest:
     n: int
     params: SamplingParams
     noise: NoiseKey
+
+
+class SampledPolicy(Protocol):
+    """What an engine reads of a policy. The model's weights are read in place, never copied.
+
+    `version` grows by one whenever the weights change; an engine that was not refreshed since refuses to sample.
+    """
+
+    @property
+    def model(self) -> Any:
+        """A Hugging Face causal language model (a torch module)."""
+        ...
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its Hugging Face tokenizer."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """How often the weights have changed."""
+        ...
+
+    @property
+    def device(self) -> Any:
+        """The torch device of the weights."""
+        ...
 
 
 class Engine(Protocol):

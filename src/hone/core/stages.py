@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from hone.core.batch import Batch
 from hone.core.lazy import torch
 from hone.core.noise import NoiseKey
-from hone.core.problem import Problem, Prompt, Task
+from hone.core.problem import Problem, Prompt, Task, Verdict
 from hone.core.sampling import SamplingParams
 from hone.core.trajectory import FinishReason, Segment, Tokens, Trajectory
 
@@ -50,10 +50,29 @@ class Role(Protocol):
         ...
 
 
+class Judge(Protocol):
+    """Says what texts are worth, and which answers are the same."""
+
+    async def score(
+        self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """One verdict for each text."""
+        ...
+
+    def same(self, a: Any, b: Any) -> bool:
+        """Whether two parsed answers mean the same."""
+        ...
+
+    def key(self, answer: Any) -> str:
+        """A string under which equal answers are grouped before `same` is asked."""
+        ...
+
+
 class Context(Protocol):
     """The only door to models, randomness, tokenizer and task."""
 
     task: Task
+    judge: Judge
     params: SamplingParams
     noise: NoiseKey
 

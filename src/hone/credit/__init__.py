@@ -1,7 +1,7 @@
 """Credit: which decisions earned the reward.
 
-Outcome pieces are functions `f(values[U], groups[U], **options) -> advantages[U]` with a frozen dataclass of their
-options; `gae` is the token form. Callers pass only units whose verdict is ok.
+Outcome pieces are functions `f(values[U], groups[U], **options) -> advantages[U]` with a frozen dataclass of
+their options; `gae` is the token form. Callers pass only units whose verdict is ok.
 """
 
 from hone.credit.chain import Chain as Chain
@@ -9,7 +9,7 @@ from hone.credit.gae import Gae as Gae
 from hone.credit.gae import gae as gae
 from hone.credit.grpo import Grpo as Grpo
 from hone.credit.grpo import grpo as grpo
-from hone.credit.maxrl import MaxRL as MaxRL
+from hone.credit.maxrl import Maxrl as Maxrl
 from hone.credit.maxrl import maxrl as maxrl
 from hone.credit.pass_at_k import PassAtK as PassAtK
 from hone.credit.pass_at_k import pass_at_k as pass_at_k
@@ -30,7 +30,7 @@ __all__ = [
     "Clip",
     "Gae",
     "Grpo",
-    "MaxRL",
+    "Maxrl",
     "PassAtK",
     "Reinforce",
     "Rloo",

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hone.core.lazy import torch
 from hone.core.options import require, require_choice
-from hone.core.packed import compact, segment_constant
+from hone.core.packed import compact, segment_constant, segment_std
 from hone.credit.shape import centre
-from hone.credit.shape import scale as scale_values
 
 if TYPE_CHECKING:
-    from typing import ClassVar
-
     from jaxtyping import Float, Int
 
 _SCALES = ("group", "batch", "none")
@@ -30,11 +27,12 @@ def grpo(
 ) -> Float[torch.Tensor, "units"]:
     """A_i = (r_i - mean of its group) / (std + epsilon).
 
-    `scale` says whose standard deviation: of the rewards of the group, of the rewards of the whole batch, or none
-    (Dr. GRPO: the gradient of the expected reward times 1 - 1/N). With a standard deviation the update is the
-    gradient of no stated objective. A group whose values are all equal has zero advantage; it is found by comparing
-    the values. `epsilon` 1e-4 is TRL's, verl has 1e-6; `std` is the sample one in both, the population one in parts
-    of the literature.
+    `scale` says whose standard deviation: of the rewards of the group, of the rewards of the whole batch, or
+    none (Dr. GRPO: the gradient of the expected reward times 1 - 1/N). Divided by a standard deviation the
+    update is in general the gradient of no stated objective; for rewards of 0 and 1 the group form is grad p
+    with a weight that depends on p and N, for large N that of 2 arcsin(sqrt p). A group whose values are all
+    equal has zero advantage; it is found by comparing the values. `epsilon` 1e-4 is TRL's, verl has 1e-6;
+    `std` is the sample one in both, the population one in parts of the literature.
     Source: Shao et al. 2024 (arXiv 2402.03300); Liu et al. 2025 (arXiv 2503.20783) for `none`.
     TRL `scale_rewards`; verl `adv_estimator=grpo`, `norm_adv_by_std_in_grpo`.
     """
@@ -42,9 +40,12 @@ def grpo(
     centred = centre(values, groups)
     if scale == "none":
         return centred
-    if scale == "group":
-        return scale_values(centred, groups, over="group", std=std, epsilon=epsilon)
-    return _over_batch_std(values, centred, std, epsilon)
+    index, count = compact(groups if scale == "group" else torch.zeros_like(groups))
+    spread = segment_std(values, index, count, sample=std == "sample") + epsilon
+    # Where all values are equal the centred ones are exact zeros: dividing them by 1 keeps epsilon = 0
+    # allowed.
+    constant = segment_constant(values, index, count)
+    return centred / torch.where(constant, torch.ones_like(spread), spread)[index]
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ def reinforce(
 ) -> Float[torch.Tensor, "units"]:
     """A_i = r_i - mean over the batch of r (or r_i alone); `groups` is not read.
 
-    Averaged over the U units of the batch, A_i times the score of unit i has expectation (1 - 1/U) times the gradient
-    of the mean expected reward: a unit's own reward is in its baseline. Without baseline the factor is 1. A batch of
-    equal values has zero advantage under the batch baseline.
+    Averaged over the U units of the batch, A_i times the score of unit i has expectation (1 - 1/U) times the
+    gradient of the mean expected reward: a unit's own reward is in its baseline. Without baseline the factor
+    is 1. A batch of equal values has zero advantage under the batch baseline.
     Source: Williams 1992; verl calls the batch-normalised relative `reinforce_plus_plus`.
     """
     require_choice("baseline", baseline, _BASELINES)

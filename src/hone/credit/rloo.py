@@ -12,13 +12,16 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-def rloo(values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]) -> Float[torch.Tensor, "units"]:
+def rloo(
+    values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]
+) -> Float[torch.Tensor, "units"]:
     """A_i = r_i - mean_{j != i} r_j = N/(N-1) (r_i - mean r), within each group of N units.
 
-    The baseline is independent of unit i, so A_i times the score of i, averaged over the group, is an unbiased
-    estimate of the gradient of the expected reward for every N >= 2. A group of size 1, or of equal values, has zero
-    advantage.
-    Source: Kool et al. 2019; Ahmadian et al. 2024 (arXiv 2402.14740). TRL `RLOOTrainer`; verl `adv_estimator=rloo`.
+    The baseline is independent of unit i, so A_i times the score of i, averaged over the group, is an
+    unbiased estimate of the gradient of the expected reward for every N >= 2. A group of size 1, or of equal
+    values, has zero advantage.
+    Source: Kool et al. 2019; Ahmadian et al. 2024 (arXiv 2402.14740). TRL `RLOOTrainer`; verl
+    `adv_estimator=rloo`.
     """
     index, count = compact(groups)
     size = segment_size(index, count).to(values.dtype)

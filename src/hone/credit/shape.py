@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from hone.core.lazy import torch
 from hone.core.options import require, require_choice
-from hone.core.packed import compact, segment_constant, segment_mean, segment_size, segment_sum
+from hone.core.packed import compact, segment_constant, segment_mean, segment_std
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -43,15 +43,12 @@ def scale(
 ) -> Float[torch.Tensor, "units"]:
     """v_i / (std v + epsilon), over the group or the batch.
 
-    `std` divides the squares by N - 1 (`sample`) or N (`population`). Where all values are equal there is no scale,
-    and they are left as they are. `epsilon` is TRL's 1e-4; verl uses 1e-6.
+    `std` divides the squares by N - 1 (`sample`) or N (`population`). Where all values are equal there is no
+    scale, and they are left as they are. `epsilon` is TRL's 1e-4; verl uses 1e-6.
     """
     require_choice("std", std, _STD)
     index, count = _segments(groups, over)
-    deviation = values - segment_mean(values, index, count)[index]
-    size = segment_size(index, count)
-    divisor = size if std == "population" else (size - 1).clamp(min=1)
-    spread = torch.sqrt(segment_sum(deviation**2, index, count) / divisor.to(values.dtype))
+    spread = segment_std(values, index, count, sample=std == "sample")
     constant = segment_constant(values, index, count)
     return values / torch.where(constant, torch.ones_like(spread), spread + epsilon)[index]
 
@@ -69,7 +66,8 @@ def clip(
 
 @dataclass(frozen=True)
 class Centre:
-    """Configuration of `centre`. A unit's own value is in the mean: centring rewards scales the gradient by 1 - 1/N."""
+    """Configuration of `centre`. A unit's own value is in the mean: centring rewards scales the gradient by 1
+    - 1/N."""
 
     over: Over = "group"
 
@@ -95,7 +93,8 @@ class Centre:
 
 @dataclass(frozen=True)
 class Scale:
-    """Configuration of `scale`. The divisor depends on the sample, so no stated objective has this gradient."""
+    """Configuration of `scale`. The divisor depends on the sample, so no stated objective has this
+    gradient."""
 
     over: Over = "batch"
     std: Std = "sample"

@@ -38,7 +38,8 @@ class _SelectedLogprobs(torch.autograd.Function):
         out = torch.cat([empty, *logprobs])
         entropy = torch.cat([empty, *entropies])
         ctx.save_for_backward(hidden, weight, tokens, torch.cat([empty, *normalisers]), entropy)
-        ctx.temperature, ctx.chunk, ctx.want_entropy = temperature, chunk, want_entropy
+        ctx.temperature, ctx.chunk = temperature, chunk
+        ctx.set_materialize_grads(False)  # an entropy that is only reported costs nothing backward
         return out, entropy
 
     @staticmethod
@@ -50,9 +51,11 @@ class _SelectedLogprobs(torch.autograd.Function):
             span = slice(start, start + ctx.chunk)
             logp = _logits(hidden[span], weight, ctx.temperature) - lse[span, None]
             probs = logp.exp()
-            grad = -probs * grad_logprobs[span, None]
-            grad.scatter_add_(1, tokens[span, None], grad_logprobs[span, None])
-            if ctx.want_entropy:  # dH/dz_v = -p_v (log p_v + H)
+            grad = torch.zeros_like(probs)
+            if grad_logprobs is not None:  # d log p_t / dz_v = [v = t] - p_v
+                grad -= probs * grad_logprobs[span, None]
+                grad.scatter_add_(1, tokens[span, None], grad_logprobs[span, None])
+            if grad_entropy is not None:  # dH/dz_v = -p_v (log p_v + H)
                 grad -= probs * (logp + entropy[span, None]) * grad_entropy[span, None]
             grad = (grad / ctx.temperature).to(hidden.dtype)
             grad_hidden[span] = grad @ weight

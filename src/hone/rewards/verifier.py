@@ -1,4 +1,4 @@
-"""The reward of verifiable tasks: the task's own verdict on each text."""
+"""The outcome reward: the judge's verdict on each text."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from hone.core.stages import Context
 
 @dataclass(frozen=True)
 class Verifier:
-    """One `task.verify` for each rollout; a verdict that is not ok takes its rollout out of the step."""
+    """One verdict for each rollout; a verdict that is not ok takes its rollout out of the step."""
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with verdicts and rewards."""
-        verdicts = [context.task.verify(t.problem, t.text) for t in batch.trajectories]
+        problems = [t.problem for t in batch.trajectories]
+        texts = [t.text for t in batch.trajectories]
+        verdicts = await context.judge.score(problems, texts, {"global_step": context.noise.step})
         return with_verdicts(batch, verdicts)

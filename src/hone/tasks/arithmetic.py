@@ -1,33 +1,36 @@
-"""Arithmetic chains with a scratchpad: `3+4*2-5=` is answered `4*2=8`, `3+8=11`, `11-5=6`, `#6`, a line each."""
+"""Arithmetic chains with a scratchpad.
+
+`3+4*2-5=` is answered `4*2=8`, `3+8=11`, `11-5=6` and `#6`, a line each.
+"""
 
 from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import product
 
-from hone.core.errors import TaskError
 from hone.core.problem import Problem, Split, Verdict
-from hone.tasks.expressions import MARK, evaluate, final
-from hone.tasks.procedural import as_levels, check_index, drawn, listed
+from hone.tasks.expressions import MARK, final
+from hone.tasks.procedural import as_levels, check_index, check_quality, check_range, drawn, listed
 
 INTEGER = re.compile(r"[-+]?[0-9]+")
-SIGNS = "+-*"
+OPERATORS = "+-*"
+SLIPS = (-10, -2, -1, 1, 2, 10)
 LISTED = 20_000  # a task with at most so many distinct problems lists them
 
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Chains of `operations` (1 to 8; one or a list, drawn evenly) over numbers from 0 to `maximum` (1 to 999).
+    """Chains of `operations` (1 to 8; one or a list, drawn evenly) over numbers 0 to `maximum` (1 to 999).
 
-    `level` is the number of operations; * binds closer than + and -. Reward 1 exactly if the text has one marker `#`
-    and an integer equal to the value after it; the scratchpad before it is not judged.
+    `level` is the number of operations; * binds closer than + and -. Reward 1 exactly if the text has one
+    marker `#` and after it an integer equal to the value; the scratchpad before it is not judged.
 
-    With L operations there are (maximum + 1)^(L + 1) 3^L distinct problems; up to 20,000 in all, each is met once and
-    an index past their number is a TaskError. Options out of range are a TaskError.
+    With L operations there are (maximum + 1)^(L + 1) 3^L distinct problems. If that is 20,000 or less in all,
+    each is met once and an index past their number is a TaskError. So are options out of range.
     """
 
     operations: int | tuple[int, ...] = 2
@@ -36,7 +39,7 @@ class Arithmetic:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "operations", self._levels())
-        as_levels(self.name, "maximum", self.maximum, 1, 999)
+        check_range(self.name, "maximum", self.maximum, 1, 999)
 
     def problem(self, index: int, split: Split = "train") -> Problem:
         """The chain at `index` of `split`."""
@@ -72,37 +75,65 @@ class Arithmetic:
         return "" if answer is None else str(answer)
 
     def demonstrate(self, problem: Problem, seed: int, quality: str) -> str:
-        """A text for `problem`: `direct`, `wandering` (a slip that is corrected) or `wrong` (a slip that stays)."""
-        if quality not in ("direct", "wandering", "wrong"):
-            raise TaskError(f"There is no quality `{quality}`.", "Use `direct`, `wandering` or `wrong`.")
+        """A solver's text: `direct`, `wandering` (a slip is corrected) or `wrong` (a slip is carried on)."""
+        check_quality(quality)
         rng = random.Random(seed)
-        terms = re.findall(r"[0-9]+|[-+*]", str(problem.prompt)[:-1])
-        slip_at = rng.randrange(len(terms) // 2) if quality != "direct" else -1
-        lines: list[str] = []
-        while len(terms) > 1:
-            at = terms.index("*") if "*" in terms else 1
-            sum_ = "".join(terms[at - 1 : at + 2])
-            value = _apply(int(terms[at - 1]), terms[at], int(terms[at + 1]))
-            if slip_at == 0:
-                slip = value + rng.choice((-10, -2, -1, 1, 2, 10))
-                lines.append(f"{sum_}={slip}")
-                value = slip if quality == "wrong" else value
-            if slip_at != 0 or quality == "wandering":
-                lines += [f"{sum_}={value}"] * (slip_at != 0 or quality == "wandering")
-            slip_at -= 1
-            terms[at - 1 : at + 2] = [str(value)]
-        result = int(terms[0])
+        chain = str(problem.prompt).removesuffix("=")
+        slips = {} if quality == "direct" else {rng.randrange(int(problem.level)): rng.choice(SLIPS)}
+        lines, result = reduce_chain(chain, slips, corrected=quality == "wandering")
         if quality == "wrong" and result == problem.answer:  # a later factor 0 has hidden the slip
-            result += rng.choice((-1, 1))
+            result += rng.choice(SLIPS)
         return "\n".join([*lines, f"{MARK}{result}"])
 
     def _levels(self) -> tuple[int, ...]:
         return as_levels("arithmetic", "operations", self.operations, 1, 8)
 
     def _total(self) -> int:
-        return sum((self.maximum + 1) ** (level + 1) * len(SIGNS) ** level for level in set(self._levels()))
+        return sum(
+            (self.maximum + 1) ** (level + 1) * len(OPERATORS) ** level for level in set(self._levels())
+        )
 
     def _draw(self, rng: random.Random) -> Problem:
         level = rng.choice(self._levels())
         numbers = [rng.randint(0, self.maximum) for _ in range(level + 1)]
-        return _pose(numbers, [rng.choice(SIGNS) for _ in range(level)])
+        return _pose(_chain(numbers, [rng.choice(OPERATORS) for _ in range(level)]))
+
+
+def reduce_chain(
+    chain: str, slips: Mapping[int, int] | None = None, corrected: bool = False
+) -> tuple[list[str], int]:
+    """The scratchpad of a chain, products first and then left to right, and the value it arrives at.
+
+    `slips[i]` is added to the result of step i; a `corrected` slip is followed by the same step done right.
+    """
+    terms: list[str] = re.findall(r"[0-9]+|[-+*]", chain)
+    lines: list[str] = []
+    for step in range(len(terms) // 2):
+        at = terms.index("*") if "*" in terms else 1
+        left, operator, right = int(terms[at - 1]), terms[at], int(terms[at + 1])
+        value = {"+": left + right, "-": left - right, "*": left * right}[operator]
+        slip = (slips or {}).get(step, 0)
+        written = [value + slip, value] if slip and corrected else [value + slip]
+        lines += [f"{left}{operator}{right}={v}" for v in written]
+        terms[at - 1 : at + 2] = [str(written[-1])]
+    return lines, int(terms[0])
+
+
+def _pose(chain: str) -> Problem:
+    lines, value = reduce_chain(chain)
+    oracle = "\n".join([*lines, f"{MARK}{value}"])
+    return Problem(prompt=f"{chain}=", answer=value, task="arithmetic", level=len(lines), oracle=oracle)
+
+
+def _chain(numbers: Sequence[int], operators: Sequence[str]) -> str:
+    return str(numbers[0]) + "".join(f"{o}{n}" for o, n in zip(operators, numbers[1:], strict=True))
+
+
+@lru_cache(maxsize=8)
+def _all_problems(levels: tuple[int, ...], maximum: int, split: Split) -> tuple[Problem, ...]:
+    return listed((p for level in set(levels) for p in _problems_of(level, maximum)), split)
+
+
+def _problems_of(level: int, maximum: int) -> Iterator[Problem]:
+    for numbers in product(range(maximum + 1), repeat=level + 1):
+        yield from (_pose(_chain(numbers, operators)) for operators in product(OPERATORS, repeat=level))

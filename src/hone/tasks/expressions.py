@@ -1,4 +1,4 @@
-"""Final answers after a marker, and arithmetic expressions read by a small parser (nothing is ever executed)."""
+"""Final answers after a marker, and a small reader of arithmetic expressions (nothing is ever executed)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fractions import Fraction
 MARK = "#"
 MAX_LENGTH = 200  # bounds recursion and the size of numbers, whatever text arrives
 TOKEN = re.compile(r"[0-9]+|[-+*/()]")
-SIGNS = str.maketrans({"\u2212": "-", "\u00d7": "*", "\u00f7": "/"})  # minus, times and divided by, as typeset
+TYPESET = str.maketrans({"\u2212": "-", "\u00d7": "*", "\u00f7": "/"})  # minus, times, divided by
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Expression:
 
 def final(text: str) -> str | None:
     """What follows the marker, with typeset signs as ASCII; None if there is no marker or more than one."""
-    head, found, tail = text.partition(MARK)
+    _, found, tail = text.partition(MARK)
     answer = tail.strip()
-    return answer.translate(SIGNS) if found and MARK not in tail and 0 < len(answer) <= MAX_LENGTH else None
+    return answer.translate(TYPESET) if found and MARK not in tail and 0 < len(answer) <= MAX_LENGTH else None
 
 
 def evaluate(text: str) -> Expression | None:

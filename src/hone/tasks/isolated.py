@@ -74,7 +74,11 @@ class Child:
             pass_fds=(theirs.fileno(),),
             stdin=subprocess.DEVNULL,
             stdout=2,  # what a checker prints must not mix with a command's own output
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONHASHSEED": "0"},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+                "PYTHONHASHSEED": "0",
+            },
         )
         theirs.close()
         self._connection, self._owner = ours, os.getpid()
@@ -95,7 +99,7 @@ class Child:
         self._process = self._connection = None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def child(purpose: str) -> Child:
     """The process for `purpose`: calls that share a purpose share imports, and take turns."""
     made = Child()

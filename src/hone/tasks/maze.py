@@ -1,8 +1,9 @@
 """Mazes: find the way from S to G with moves U, D, L, R (after the maze study of MaxRL).
 
-A maze of odd size s has s x s cells; rooms sit at odd coordinates and passages between them form a spanning tree, so
-the simple path between any two open cells is unique. The outer wall is left out of the prompt, which holds s - 2
-rows of s - 2 characters (`#` wall, `.` path, `S`, `G`), each ended by a newline, then `>`. Size 9 is 57 characters.
+A maze of odd size s has s x s cells; rooms sit at odd coordinates and passages between them form a spanning
+tree, so the simple path between any two open cells is unique. The outer wall is left out of the prompt, which
+holds s - 2 rows of s - 2 characters (`#` wall, `.` path, `S`, `G`), each ended by a newline, then `>`: 57
+characters at size 9.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ MAX_DETOURS, MAX_DETOUR_DEPTH = 3, 4
 
 @dataclass(frozen=True)
 class Maze:
-    """Mazes of the given `sizes` (odd, 5 to 21; one or a list, drawn evenly). `level` is the shortest path's length.
+    """Mazes of the given `sizes` (odd, 5 to 21; one or a list, drawn evenly). `level` is the path's length.
 
-    Reward 1 exactly if every character is a move and the walk meets the goal before it meets a wall or leaves the
-    grid; where it goes after the goal is not judged. White space around the moves is ignored.
+    Reward 1 exactly if every character is a move and the walk meets the goal before it meets a wall or leaves
+    the grid; where it goes after the goal is not judged. White space around the moves is ignored.
 
-    Sizes 5 and 7 have finitely many problems: if nothing larger is asked for, each is met once and an index past
-    their number is a TaskError, as is a size that is even or not in 5 to 21.
+    Sizes 5 and 7 have finitely many problems (168 and 52,224): if nothing larger is asked for, each is met
+    once and an index past their number is a TaskError, as is a size that is even or not in 5 to 21.
     """
 
     sizes: int | tuple[int, ...] = 9
@@ -51,12 +52,12 @@ class Maze:
         return drawn(self.name, sizes, index, split, lambda rng: draw(rng, rng.choice(sizes)))
 
     def size(self, split: Split = "train") -> int | None:
-        """Distinct problems of `split`: counted up to size 7, None beyond (size 9 has 93 million in both splits)."""
+        """Distinct problems of `split`: counted up to size 7, None beyond (size 9 has 93 million in all)."""
         sizes = as_levels("maze", "sizes", self.sizes, 5, 21, step=2)
         return len(_all_problems(sizes, split)) if max(sizes) <= LISTED_SIZE else None
 
     def verify(self, problem: Problem, text: str) -> Verdict:
-        """Walk `text` through the maze. The verdict's answer is the simple path to where a valid walk ends."""
+        """Walk `text` through the maze. The answer is the simple path to where a valid walk ends."""
         moves = text.strip()
         if not set(moves) <= set(MOVES):
             return Verdict(reward=0.0, detail="not moves")
@@ -71,7 +72,7 @@ class Maze:
         return Verdict(reward=0.0, answer=simplify(moves), detail="stopped before the goal")
 
     def parse(self, text: str) -> str | None:
-        """The simple path of the moves in `text` (going back on one's steps cancels out), None if not all are moves.
+        """The simple path of the moves in `text` (steps taken back cancel out), None if not all are moves.
 
         The goal is not known here; `verify` cuts the walk there first.
         """
@@ -134,9 +135,7 @@ def pose(cells: frozenset[Cell], start: Cell, goal: Cell, size: int) -> Problem:
     rows = ("".join(marks.get((r, c), "." if (r, c) in cells else "#") for c in span) for r in span)
     path = shortest_path(cells, start, goal)
     prompt = "".join(f"{row}\n" for row in rows) + ">"
-    return Problem(
-        prompt=prompt, answer=path, task="maze", level=len(path), oracle=path, meta={"size": size}
-    )
+    return Problem(prompt=prompt, answer=path, task="maze", level=len(path), oracle=path, meta={"size": size})
 
 
 def read(prompt: str) -> tuple[frozenset[Cell], Cell, Cell]:
@@ -162,7 +161,7 @@ def shortest_path(cells: frozenset[Cell], start: Cell, goal: Cell) -> str:
 
 
 def simplify(moves: str) -> str:
-    """Cancel every move that is at once undone: in a tree, what is left is the simple path between the ends."""
+    """Cancel every move that is undone: in a tree, what is left is the simple path between the ends."""
     kept: list[str] = []
     for move in moves:
         if kept and kept[-1] == INVERSE[move]:
@@ -192,7 +191,7 @@ def _exits(cells: frozenset[Cell], here: Cell, avoid: str) -> list[str]:
 
 
 def _wander(rng: random.Random, cells: frozenset[Cell], start: Cell, goal: Cell) -> str:
-    """The shortest path with up to MAX_DETOURS side trips into branches that do not lead to the goal, and back."""
+    """The shortest path with up to MAX_DETOURS trips into branches that miss the goal, and back."""
     path = shortest_path(cells, start, goal)
     walk, here, came = "", start, ""
     places = []
@@ -200,7 +199,10 @@ def _wander(rng: random.Random, cells: frozenset[Cell], start: Cell, goal: Cell)
         if exits := _exits(cells, here, move + came):
             places.append((at, here, exits))
         here, came = _step(here, move), INVERSE[move]
-    chosen = {at: (cell, exits) for at, cell, exits in rng.sample(places, min(len(places), rng.randint(1, MAX_DETOURS)))}
+    chosen = {
+        at: (cell, exits)
+        for at, cell, exits in rng.sample(places, min(len(places), rng.randint(1, MAX_DETOURS)))
+    }
     for at, move in enumerate(path):
         if at in chosen:
             side, exits = chosen[at]
@@ -246,7 +248,7 @@ def _problems_of(size: int) -> Iterator[Problem]:
 
 
 def _spanning_trees(size: int) -> Iterator[frozenset[Cell]]:
-    """All sets of rooms and passages that form a tree: the choices of (rooms - 1) passages that reach every room."""
+    """All sets of rooms and passages that form a tree: (rooms - 1) passages that reach every room."""
     span = range(0, size - 2, 2)
     rooms = [(r, c) for r in span for c in span]
     passages = [(a, b) for a in rooms for b in _rooms_beside(a, size) if a < b]

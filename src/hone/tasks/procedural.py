@@ -1,4 +1,4 @@
-"""What every procedural task shares: problems drawn or listed as a pure function of (options, split, index)."""
+"""What procedural tasks share: problems drawn or listed as a pure function of (options, split, index)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from hone.core.errors import TaskError
 from hone.core.problem import Problem, Split, split_of, stable_hash
 
 ATTEMPTS = 10_000
+QUALITIES = ("direct", "wandering", "wrong")
 
 
-def drawn(task: str, options: object, index: int, split: Split, make: Callable[[random.Random], Problem]) -> Problem:
+def drawn(
+    task: str, options: object, index: int, split: Split, make: Callable[[random.Random], Problem]
+) -> Problem:
     """Problem `index` of `split`: the first of a sequence of draws whose content belongs to the split.
 
-    Attempt a draws with `random.Random(stable_hash(task, options, split, index, a))`, so neighbouring indices and
-    both splits have unrelated streams. `options` is any JSON value that names the task's options.
+    Attempt a draws with `random.Random(stable_hash(task, options, split, index, a))`, so neighbouring indices
+    and both splits have unrelated streams. `options` is any JSON value that names the task's options.
     """
     check_index(task, index, split, None)
     for attempt in range(ATTEMPTS):
@@ -29,7 +32,7 @@ def drawn(task: str, options: object, index: int, split: Split, make: Callable[[
 
 
 def listed(problems: Iterable[Problem], split: Split) -> tuple[Problem, ...]:
-    """The distinct problems of a finite task that belong to `split`, in an order that is a function of content."""
+    """The distinct problems of a finite task that belong to `split`, in an order that depends on content."""
     chosen = {p.id: p for p in problems if split_of(p.id) == split}
     return tuple(sorted(chosen.values(), key=lambda p: stable_hash("order", p.id)))
 
@@ -57,3 +60,15 @@ def as_levels(task: str, key: str, value: object, low: int, high: int, step: int
             f"Task `{task}`: `{key}` is {value!r}.", f"Give one or a list of {kinds} from {low} to {high}."
         )
     return tuple(v for v in values if isinstance(v, int))
+
+
+def check_range(task: str, key: str, value: object, low: int, high: int) -> None:
+    """Refuse an option that is not one integer from `low` to `high`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise TaskError(f"Task `{task}`: `{key}` is {value!r}.", f"Give a whole number from {low} to {high}.")
+
+
+def check_quality(quality: str) -> None:
+    """Refuse a quality of demonstration that no solver knows."""
+    if quality not in QUALITIES:
+        raise TaskError(f"There is no quality `{quality}`.", f"Use one of {', '.join(QUALITIES)}.")

@@ -1,0 +1,173 @@
+"""The one place that imports all rooms: names to pieces, and a recipe to its resolved method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hone import credit, curricula, episodes, objectives, selectors
+from hone.core.errors import RecipeError, nearest
+from hone.core.method import Method
+from hone.core.recipe import Choice, Recipe
+from hone.core.registry import Registry, option_types
+from hone.methods import cards
+from hone.rewards import Verifier
+
+REGISTRY = Registry()
+for _stage, _pieces in {
+    "curriculum": {"uniform": curricula.Uniform},
+    "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
+    "selectors": {"mask_truncated": selectors.MaskTruncated},
+    "credit": {
+        "reinforce": credit.Reinforce,
+        "rloo": credit.Rloo,
+        "grpo": credit.Grpo,
+        "maxrl": credit.MaxRL,
+        "pass_at_k": credit.PassAtK,
+        "gae": credit.Gae,
+        "centre": credit.Centre,
+        "scale": credit.Scale,
+        "clip": credit.Clip,
+    },
+    "objective": {
+        "policy_gradient": objectives.PolicyGradient,
+        "ppo_clip": objectives.PpoClip,
+        "gspo": objectives.Gspo,
+        "cispo": objectives.Cispo,
+        "supervised": objectives.Supervised,
+    },
+    "reduction": {
+        "token_mean": objectives.TokenMean,
+        "sequence_mean": objectives.SequenceMean,
+        "sequence_sum": objectives.SequenceSum,
+        "problem_mean": objectives.ProblemMean,
+        "problem_token_mean": objectives.ProblemTokenMean,
+    },
+    "correction": {"importance": objectives.Correction},
+    "kl": {"loss": objectives.KlLoss, "reward": objectives.KlReward},
+}.items():
+    for _name, _piece in _pieces.items():
+        REGISTRY.add(_stage, _name, _piece)
+
+STAGE_KEYS = ("curriculum", "episode", "selectors", "credit", "objective", "reduction", "correction", "kl")
+
+
+def fill(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
+    """The recipe with every stage key set: the card's choice unless the user's, and every loose key claimed.
+
+    `loose` are keys like `epsilon` or `beta` that belong to whichever piece has an option of that name. Raises
+    RecipeError for a key that no piece of this recipe claims, with the nearest that one does.
+    """
+    card = cards.load(recipe.method)
+    updates: dict[str, Any] = {}
+    for stage in STAGE_KEYS:
+        if getattr(recipe, stage) is None and card.composition.get(stage) is not None:
+            updates[stage] = card.composition[stage]
+    for key in ("mask_truncated_completions", "entropy_coef", "value_coef"):
+        if key in card.composition and key not in recipe.model_fields_set:
+            updates[key] = card.composition[key]
+    filled = Recipe.model_validate(recipe.model_dump(exclude_unset=True) | updates)
+    return _claim(filled, loose)
+
+
+def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
+    """Give each loose key to the pieces that have an option of that name."""
+    if not loose:
+        return recipe
+    dump = recipe.model_dump()
+    claimed: set[str] = set()
+    offered: set[str] = set()
+    for stage in ("curriculum", "episode", "credit", "objective", "reduction", "correction", "kl"):
+        choices = getattr(recipe, stage)
+        many = choices if isinstance(choices, tuple) else (choices,)
+        out = []
+        for choice in many:
+            if choice is None:
+                continue
+            options = set(option_types(REGISTRY.get(stage, choice.name)))
+            offered |= options
+            mine = {k: v for k, v in loose.items() if k in options}
+            claimed |= set(mine)
+            out.append({"name": choice.name, **choice.options, **mine})
+        if out:
+            dump[stage] = out if isinstance(choices, tuple) else out[0]
+    for key in loose:
+        if key not in claimed:
+            known = sorted(offered | set(Recipe.model_fields))
+            raise RecipeError(f"No part of this recipe has a key `{key}`.", nearest(key, known))
+    return Recipe.model_validate(dump)
+
+
+def build_method(recipe: Recipe) -> Method:
+    """The pieces of a filled recipe. Raises RecipeError for combinations that have no meaning, with the reason."""
+    given = {
+        "num_generations": recipe.num_generations,
+        "problems_per_step": recipe.problems_per_step,
+        "seed": recipe.seed,
+        "length": recipe.max_completion_length,
+    }
+
+    def one(stage: str, choice: Choice | None) -> Any:
+        if choice is None or choice.name == "none":
+            return None
+        return REGISTRY.build(stage, choice.name, choice.options, given)
+
+    for stage in ("curriculum", "episode", "objective", "reduction"):
+        if getattr(recipe, stage) is None:
+            raise RecipeError(f"The card `{recipe.method}` leaves `{stage}` open.", f"Set `{stage}`.")
+    links = recipe.credit if isinstance(recipe.credit, tuple) else (recipe.credit,)
+    earned = tuple(piece for link in links if (piece := one("credit", link)) is not None)
+    chosen = [one("selectors", c) for c in recipe.selectors or ()]
+    if recipe.mask_truncated_completions:
+        chosen.append(selectors.MaskTruncated())
+    distance = one("kl", recipe.kl)
+    episode = one("episode", recipe.episode)
+    whole = earned[0] if len(earned) == 1 else credit.Chain(earned) if earned else None
+    method = Method(
+        name=recipe.method,
+        curriculum=one("curriculum", recipe.curriculum),
+        episode=episode,
+        rewards=(Verifier(),) if episode.samples else (),
+        selectors=tuple(chosen),
+        credit=whole,
+        objective=one("objective", recipe.objective),
+        reduction=one("reduction", recipe.reduction),
+        correction=one("correction", recipe.correction),
+        kl_loss=distance if isinstance(distance, objectives.KlLoss) else None,
+        kl_reward=distance if isinstance(distance, objectives.KlReward) else None,
+        entropy=objectives.EntropyBonus(recipe.entropy_coef) if recipe.entropy_coef else None,
+        value_loss=objectives.ValueLoss(recipe.value_coef) if "values" in getattr(whole, "needs", ()) else None,
+    )
+    _refuse_nonsense(recipe, method)
+    return method
+
+
+def _refuse_nonsense(recipe: Recipe, method: Method) -> None:
+    """Combinations that cannot mean what their user hopes."""
+    sampled = method.episode.samples
+    if sampled and method.credit is None and not isinstance(method.objective, objectives.Supervised):
+        raise RecipeError("`credit` is none, so every rollout would be reinforced alike.", "Choose a credit piece.")
+    smallest = getattr(method.credit, "min_group", 1)
+    if sampled and recipe.num_generations < smallest:
+        raise RecipeError(
+            f"`credit: {_credit_name(recipe)}` needs groups of at least {smallest}, but `num_generations` is "
+            f"{recipe.num_generations}.",
+            "Raise `num_generations`, or use `credit: reinforce`, whose baseline is the batch.",
+        )
+    if recipe.minibatches > recipe.problems_per_step:
+        raise RecipeError(
+            f"`minibatches` is {recipe.minibatches}, but a step has {recipe.problems_per_step} groups to deal out.",
+            "Lower `minibatches` or raise `problems_per_step`.",
+        )
+    if method.kl_reward is not None and isinstance(method.credit, credit.MaxRL | credit.PassAtK):
+        raise RecipeError(
+            f"`kl: reward` makes rewards that are not 0 or 1, and `credit: {_credit_name(recipe)}` is defined for those.",
+            "Use `kl: loss`.",
+        )
+    if not sampled and (method.credit is not None or method.correction is not None):
+        raise RecipeError("Demonstrations carry no rewards or sampler logprobs.", "Set `credit: none`, `correction: none`.")
+
+
+def _credit_name(recipe: Recipe) -> str:
+    pieces = recipe.credit if isinstance(recipe.credit, tuple) else (recipe.credit,)
+    return " + ".join(c.name for c in pieces if c is not None)

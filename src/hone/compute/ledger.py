@@ -1,0 +1,35 @@
+"""The ledger: where the compute of a run went, counted as it is spent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+
+@dataclass
+class Ledger:
+    """Cumulative counts of a run. Tokens are the unit of cost; `shared` ones were needed but not computed again."""
+
+    rollouts: int = 0
+    prompt_tokens: int = 0  # prompts of the sampled rollouts, each distinct prompt once
+    shared_prompt_tokens: int = 0  # prompt tokens that sharing saved in sampling
+    sampled_tokens: int = 0
+    trained_tokens: int = 0  # tokens in training forward and backward passes, prompts included
+    shared_trained_tokens: int = 0  # tokens that sharing saved in training
+    scored_tokens: int = 0  # tokens in passes without gradient
+    eval_tokens: int = 0  # sampled for evaluation
+    updates: int = 0  # optimizer steps
+
+    def add(self, **counts: int) -> None:
+        """Charge counts by name."""
+        for name, count in counts.items():
+            setattr(self, name, getattr(self, name) + int(count))
+
+    def state(self) -> dict[str, int]:
+        """JSON values for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: dict[str, int]) -> Ledger:
+        """The ledger of a checkpoint; keys it does not know are left out."""
+        known = {f.name for f in fields(cls)}
+        return cls(**{k: int(v) for k, v in state.items() if k in known})

@@ -1,0 +1,166 @@
+"""Attention of the native engine: causal over packed prefixes, and in two parts while decoding.
+
+Decoding, a rollout attends to its group's prefix and to its own tokens. The prefix part folds all queries that share
+a prefix (rollouts of the group, and query heads of one key-value head) into one long query, so its keys are read once
+for the group. The prefix then enters the rollout's own softmax as a single key with score `lse` and value `out`, which
+is exact: sum_i exp(s_i) v_i = exp(lse) out over the prefix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+PADDING = 0.25  # the largest share of a padded sequence that may be padding
+
+
+def length_buckets(lengths: Sequence[int]) -> list[list[int]]:
+    """Items grouped by length, longest first, so that none is padded by more than `PADDING` of its padded length."""
+    out: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if out and lengths[i] >= (1 - PADDING) * lengths[out[-1][0]]:
+            out[-1].append(i)
+        else:
+            out.append([i])
+    return out
+
+
+def causal_attention(
+    q: Float[Tensor, "N H D"], k: Float[Tensor, "N Hkv D"], v: Float[Tensor, "N Hkv D"], rows: int, scale: float
+) -> Float[Tensor, "N H D"]:
+    """Causal attention of `rows` sequences of equal padded length, laid end to end.
+
+    Padding stands at a sequence's end, where no real token sees it.
+    """
+    q, k, v = (x.view(rows, -1, *x.shape[1:]).transpose(1, 2) for x in (q, k, v))
+    out = F.scaled_dot_product_attention(q, k, v, is_causal=True, scale=scale, enable_gqa=True)
+    return out.transpose(1, 2).flatten(0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class PrefixBlock:
+    """Prefixes of similar length that were computed together: `P` of them, padded to `L` tokens at the end."""
+
+    keys_values: Float[Tensor, "layers 2 P Hkv L D"]
+    bias: Float[Tensor, "P 1 1 L"] | None  # -inf where padded; None if nothing is
+    hidden: Float[Tensor, "P width"]  # last hidden state of each prefix, which predicts the first sampled token
+    lengths: npt.NDArray[np.int64]
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the keys and values."""
+        return self.keys_values.nbytes
+
+
+@dataclass(frozen=True)
+class BlockQueries:
+    """Which batch rows attend to which prefixes of one block, as a padded grid over a range of its prefixes."""
+
+    block: PrefixBlock
+    prefixes: slice
+    grid: Int[Tensor, "cells"]  # batch row of each cell of the grid [prefixes, widest group], any row if unused
+
+
+@dataclass(frozen=True)
+class PrefixPlan:
+    """Where every row of a decoding batch finds its prefix. Made anew when a row comes or goes."""
+
+    parts: tuple[BlockQueries, ...]
+    places: Int[Tensor, "rows"] | None  # cell of each row among the cells of all parts; None if cells are the rows
+
+
+def plan_prefixes(blocks: Sequence[PrefixBlock], index: npt.NDArray[np.int64], device: torch.device) -> PrefixPlan:
+    """The plan for rows whose i-th follows prefix `index[i]` of `blocks[i]`."""
+    members: dict[PrefixBlock, list[int]] = {}
+    for row, block in enumerate(blocks):
+        members.setdefault(block, []).append(row)
+    places = np.empty(len(blocks), np.int64)
+    parts: list[BlockQueries] = []
+    cells = 0
+    for block, listed in members.items():
+        rows = np.array(listed)
+        first, last = index[rows].min(), index[rows].max()
+        rows = rows[np.argsort(index[rows], kind="stable")]
+        group = index[rows] - first
+        sizes = np.bincount(group)
+        within = np.arange(len(rows)) - (np.cumsum(sizes) - sizes)[group]
+        grid = np.zeros((last - first + 1, sizes.max()), np.int64)
+        grid[group, within] = rows
+        places[rows] = cells + group * grid.shape[1] + within
+        cells += grid.size
+        parts.append(BlockQueries(block, slice(first, last + 1), torch.from_numpy(grid.reshape(-1)).to(device)))
+    if len(parts) == 1 and np.array_equal(places, np.arange(cells)):
+        return PrefixPlan(tuple(parts), None)
+    return PrefixPlan(tuple(parts), torch.from_numpy(places).to(device))
+
+
+def _with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
+    """Full attention `[P, Hkv, Q, D]` and its log-sum-exp `[P, Hkv, Q]`."""
+    if q.device.type == "cpu":
+        if bias is not None:
+            bias = bias.expand(-1, q.shape[1], q.shape[2], -1)
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=bias, scale=scale)
+        return out, lse
+    scores = (q @ k.transpose(-1, -2)).to(torch.promote_types(q.dtype, torch.float32)) * scale
+    if bias is not None:
+        scores = scores + bias
+    lse = scores.logsumexp(-1)
+    return (scores - lse[..., None]).exp().to(v.dtype) @ v, lse
+
+
+def prefix_attention(
+    q: Float[Tensor, "rows Hkv rep D"], layer: int, plan: PrefixPlan, scale: float
+) -> tuple[Float[Tensor, "rows Hkv rep D"], Float[Tensor, "rows Hkv rep"]]:
+    """Attention of every row to its prefix, with its log-sum-exp. `rep` query heads share a key-value head."""
+    num_kv, rep, dim = q.shape[1:]
+    outs, lses = [], []
+    for part in plan.parts:
+        keys, values = part.block.keys_values[layer, :, part.prefixes]
+        count = len(keys)
+        cells = q if plan.places is None else q.index_select(0, part.grid)
+        cells = cells.view(count, -1, num_kv, rep, dim).transpose(1, 2).reshape(count, num_kv, -1, dim)
+        bias = None if part.block.bias is None else part.block.bias[part.prefixes]
+        out, lse = _with_lse(cells, keys, values, bias, scale)
+        outs.append(out.reshape(count, num_kv, -1, rep, dim).transpose(1, 2).flatten(0, 1))
+        lses.append(lse.reshape(count, num_kv, -1, rep).transpose(1, 2).flatten(0, 1))
+    out, lse = (x[0] if len(x) == 1 else torch.cat(x) for x in (outs, lses))
+    if plan.places is not None:
+        out, lse = out.index_select(0, plan.places), lse.index_select(0, plan.places)
+    return out, lse
+
+
+def decode_attention(
+    q: Float[Tensor, "rows H D"],
+    own: Float[Tensor, "2 rows Hkv t D"],
+    bias: Float[Tensor, "rows 1 1 t"] | None,
+    layer: int,
+    plan: PrefixPlan,
+    scale: float,
+) -> Float[Tensor, "rows H*D"]:
+    """Attention of one new token per row to its prefix and to the row's own tokens so far, itself included.
+
+    `bias` is -inf where a row has no token yet; None if all rows are equally long.
+    """
+    rows, num_heads, dim = q.shape
+    num_kv, used = own.shape[2:4]
+    folded = q.view(rows, num_kv, num_heads // num_kv, dim)
+    out, lse = prefix_attention(folded, layer, plan, scale)
+    # torch.bmm reads the sliced cache where it is; torch.matmul would copy it to merge the leading dimensions.
+    keys, values = own.flatten(1, 2)
+    scores = torch.bmm(folded.reshape(rows * num_kv, -1, dim), keys.transpose(1, 2)).view(*lse.shape, used)
+    scores = scores.to(lse.dtype) * scale
+    if bias is not None:
+        scores = scores + bias
+    weights = torch.cat([lse[..., None], scores], -1).softmax(-1).to(q.dtype)
+    mine = torch.bmm(weights[..., 1:].view(rows * num_kv, -1, used), values).view(folded.shape)
+    return torch.addcmul(mine, weights[..., :1], out).view(rows, num_heads * dim)

@@ -1,0 +1,23 @@
+"""Evaluation estimators and intervals. Works on counts and arrays; imports no torch."""
+
+from hone.evals.estimators import maj_at_k as maj_at_k
+from hone.evals.estimators import pass_at_k as pass_at_k
+from hone.evals.estimators import worst_at_k as worst_at_k
+from hone.evals.intervals import Interval as Interval
+from hone.evals.intervals import cluster_bootstrap as cluster_bootstrap
+from hone.evals.intervals import mean_interval as mean_interval
+from hone.evals.intervals import paired_difference as paired_difference
+from hone.evals.intervals import t_interval as t_interval
+from hone.evals.intervals import wilson as wilson
+
+__all__ = [
+    "Interval",
+    "cluster_bootstrap",
+    "maj_at_k",
+    "mean_interval",
+    "paired_difference",
+    "pass_at_k",
+    "t_interval",
+    "wilson",
+    "worst_at_k",
+]

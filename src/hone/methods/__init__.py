@@ -1,0 +1,1 @@
+"""Cards of methods, one file each."""

@@ -1,0 +1,112 @@
+"""Load a token policy by name: the embedded models, a local folder, or a Hugging Face name."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from hone.core.errors import PolicyError, nearest
+from hone.core.lazy import torch
+from hone.policies.token_policy import VALUE_HEAD, TokenPolicy
+
+SPROUT = Path(__file__).parent / "sprout"
+FRESH = ("sprout:new", "micro:new")
+EMBEDDED = ("sprout", *FRESH)
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """`auto` is CUDA where there is one, else the CPU. Raises PolicyError for a device that is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        first = str(error).splitlines()[0]
+        raise PolicyError(f"`device: {name}` cannot be used: {first}", "Use `auto`, `cpu` or `cuda`.") from None
+    return device
+
+
+def resolve_autocast(dtype: str, device: torch.device) -> torch.dtype | None:
+    """The dtype of forward passes: None is the weights' own float32. `auto` is bfloat16 where the chip has it."""
+    if dtype == "float32":
+        return None
+    if dtype == "bfloat16":
+        return torch.bfloat16
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
+    capability = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    return torch.bfloat16 if capability() else None
+
+
+def load_policy(name: str, *, device: str = "auto", dtype: str = "auto", seed: int = 0) -> TokenPolicy:
+    """The policy called `name`, its weights in float32.
+
+    `sprout` is the embedded model, `sprout:new` and `micro:new` are fresh ones drawn from `seed`; anything else is a
+    folder in Hugging Face layout or a name on the hub. Raises PolicyError that says what is missing.
+    """
+    where = resolve_device(device)
+    if name in FRESH:
+        from hone.policies import embedded
+
+        config = embedded.sprout_config() if name.startswith("sprout") else embedded.micro_config()
+        model, tokenizer = embedded.build(config, seed)
+    else:
+        model, tokenizer = _load(str(SPROUT) if name == "sprout" else name)
+    policy = TokenPolicy(model.to(where), tokenizer, resolve_autocast(dtype, where))
+    head = Path(name) / VALUE_HEAD
+    if head.is_file():
+        from safetensors.torch import load_file
+
+        policy.add_value_head()
+        assert policy.value_head is not None
+        policy.value_head.load_state_dict(load_file(head))
+    return policy
+
+
+def _load(name: str) -> tuple[Any, Any]:
+    """Model and tokenizer from a folder or the hub."""
+    folder = Path(name)
+    looks_local = name.startswith((".", "/", "~")) or folder.exists()
+    if looks_local:
+        _check_folder(folder)
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _explain(name, "tokenizer", error) from None
+    try:
+        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
+    except (OSError, ValueError, KeyError) as error:
+        raise _explain(name, "model", error) from None
+    if tokenizer.eos_token_id is None:
+        raise PolicyError(f"The tokenizer of `{name}` has no end token.", "Set `eos_token` in its tokenizer config.")
+    return model.eval(), tokenizer
+
+
+def _check_folder(folder: Path) -> None:
+    """Raise PolicyError unless `folder` holds a model and a tokenizer."""
+    if not folder.is_dir():
+        raise PolicyError(f"`model: {folder}` is not a folder.", "Give a folder in Hugging Face layout.")
+    if not (folder / "config.json").is_file():
+        final = folder / "final" / "config.json"
+        hint = f"This is a run folder; its model is `{folder}/final`." if final.is_file() else "It needs config.json."
+        raise PolicyError(f"`model: {folder}` holds no model.", hint)
+    names = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
+    if not any((folder / n).is_file() for n in names):
+        raise PolicyError(
+            f"`model: {folder}` has no tokenizer (none of {', '.join(names)}).",
+            "Save the model's tokenizer into the folder with `tokenizer.save_pretrained`.",
+        )
+
+
+def _explain(name: str, part: str, error: Exception) -> PolicyError:
+    """One paragraph from what transformers raised."""
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    hint = nearest(name, EMBEDDED) if "/" not in name else "Check the name, the network and your access to it."
+    return PolicyError(f"The {part} of `{name}` cannot be loaded: {first}", hint)

@@ -1,0 +1,1 @@
+"""Recipes that ship, and how a recipe is read."""

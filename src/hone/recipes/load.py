@@ -1,0 +1,163 @@
+"""From a recipe's name, file or mapping, and overrides, to resolved recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from hone.catalog import build_method, fill
+from hone.core.errors import RecipeError, nearest
+from hone.core.recipe import Recipe
+
+SHIPPED = "hone.recipes"
+
+
+def names() -> list[str]:
+    """Recipes that ship with the package."""
+    found = resources.files(SHIPPED).iterdir()
+    return sorted(f.name.removesuffix(".yaml") for f in found if f.name.endswith(".yaml"))
+
+
+def text(name: str) -> str:
+    """The file of a shipped recipe. Raises RecipeError for an unknown name."""
+    if name not in names():
+        raise RecipeError(f"There is no recipe `{name}`.", nearest(name, names()))
+    return (resources.files(SHIPPED) / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def read(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
+    """The mapping of a recipe: a shipped name, a path to a YAML file, or the mapping itself."""
+    if isinstance(source, Mapping):
+        return dict(source)
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.is_file():
+            raise RecipeError(f"The recipe file {path} does not exist.", f"Shipped recipes: {', '.join(names())}.")
+        return _parse(path.read_text(encoding="utf-8"), str(path))
+    return _parse(text(str(source)), str(source))
+
+
+def _parse(body: str, where: str) -> dict[str, Any]:
+    try:
+        data = yaml.load(body, Loader=StrictLoader)  # noqa: S506 - a SafeLoader that refuses duplicate keys
+    except yaml.YAMLError as error:
+        first = " ".join(str(error).split())
+        raise RecipeError(f"{where} is not valid YAML: {first}.", "Correct the file.") from None
+    if not isinstance(data, dict):
+        raise RecipeError(f"{where} is not a mapping of keys to values.", "Write `key: value` lines.")
+    return data
+
+
+class StrictLoader(yaml.SafeLoader):
+    """YAML without surprises: a key given twice is an error, and `1e-6` is a number."""
+
+
+def _unique_mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise yaml.YAMLError(f"the key `{key}` is given twice")
+    return {k: loader.construct_object(v, deep=True) for k, (_, v) in zip(keys, node.value)}  # type: ignore[no-untyped-call]
+
+
+StrictLoader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
+
+
+def scalar(value: str) -> Any:
+    """The value of an override as YAML reads it, with `1e-6` a number and lists as `a,b` or `[a, b]`."""
+    try:
+        parsed = yaml.load(value, Loader=StrictLoader)  # noqa: S506
+    except yaml.YAMLError:
+        return value
+    return _numbers(parsed)
+
+
+def _numbers(value: Any) -> Any:
+    """Text that is a number in scientific notation becomes one (YAML 1.1 wants a dot in it)."""
+    if isinstance(value, list):
+        return [_numbers(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _numbers(v) for k, v in value.items()}
+    if isinstance(value, str) and "e" in value.lower() and value[:1] in "+-.0123456789":
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
+    """`key=value` words as a flat mapping of dotted keys. Raises RecipeError for a word without `=`."""
+    out: dict[str, Any] = {}
+    for pair in pairs:
+        key, found, value = pair.partition("=")
+        if not found or not key:
+            raise RecipeError(f"`{pair}` is not an override.", "Write `key=value`, for example `learning_rate=1e-4`.")
+        out[key] = scalar(value)
+    return out
+
+
+def merge(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """`data` with dotted keys set. `task=maze` replaces the whole task, `task.sizes=9` one option of it."""
+    out = _numbers(dict(data))
+    for dotted, value in overrides.items():
+        *parents, last = dotted.split(".")
+        node = out
+        for parent in parents:
+            below = node.get(parent)
+            if isinstance(below, str):
+                below = {"name": below}
+            if below is None:
+                below = {}
+            if not isinstance(below, Mapping):
+                raise RecipeError(f"`{dotted}` reaches into `{parent}`, which is {below!r}.", "Set the whole key.")
+            node[parent] = dict(below)
+            node = node[parent]
+        node[last] = value
+    return out
+
+
+def resolve(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> list[Recipe]:
+    """The phases of a recipe, each complete and checked; a recipe without `phases` is one phase.
+
+    A phase inherits every key of the recipe and overrides it with its own. Raises RecipeError that names the key.
+    """
+    data = merge(read(source), overrides or {})
+    phases = data.pop("phases", None)
+    if phases is None:
+        return [_one(data)]
+    if not isinstance(phases, list) or not phases or not all(isinstance(p, Mapping) for p in phases):
+        raise RecipeError("`phases` is not a list of mappings.", "Write one mapping of keys for each phase.")
+    return [_one({**data, **phase}) for phase in phases]
+
+
+def _one(data: Mapping[str, Any]) -> Recipe:
+    """Validate one phase and let the method's pieces claim what is left."""
+    known = {k: v for k, v in data.items() if k in Recipe.model_fields}
+    loose = {k: v for k, v in data.items() if k not in Recipe.model_fields}
+    try:
+        recipe = Recipe.model_validate(known)
+        recipe = fill(recipe, loose)
+    except ValidationError as error:
+        raise _explain(error) from None
+    build_method(recipe)
+    return recipe
+
+
+def _explain(error: ValidationError) -> RecipeError:
+    """pydantic's first complaint in one sentence."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return RecipeError(f"The recipe has no `{key}`.", f"Set `{key}`.")
+    if first["type"] == "extra_forbidden":
+        block = Recipe.model_fields.get(str(first["loc"][0]))
+        fields = getattr(getattr(block, "annotation", None), "model_fields", {})
+        return RecipeError(f"`{key}` is not a key.", nearest(str(first["loc"][-1]), sorted(fields)))
+    message = first["msg"].removeprefix("Value error, ")
+    return RecipeError(f"`{key}` is {first['input']!r}: {message[:1].lower()}{message[1:]}.", "Correct the value.")

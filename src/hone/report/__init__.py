@@ -1,0 +1,8 @@
+"""Report: one self-contained, script-free HTML page about a run, several runs or a comparison; and its pictures."""
+
+from __future__ import annotations
+
+from hone.report.build import build, build_comparison, figures
+from hone.report.picture import story_figure
+
+__all__ = ["build", "build_comparison", "figures", "story_figure"]

@@ -1,0 +1,109 @@
+"""Builds the pages: figures, stories and galleries into templates, under a content security policy without holes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from hone.core.errors import HoneError
+from hone.report import compare, gallery, panels, runs, story
+from hone.report.data import read_run
+from hone.report.picture import story_figure
+from hone.report.theme import DARK, LIGHT, Drawing, variables
+from hone.report.words import clean, count, duration, percent
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def build(runs_: Sequence[Path], out: Path | None = None) -> Path:
+    """Write the page of one run (default RUN/report.html) or of several overlaid (default beside the first run).
+
+    Returns the page's path. CheckpointError if a folder is no run; HoneError without a run.
+    """
+    if not runs_:
+        raise HoneError("No run was given.", "Name at least one run folder.")
+    read = [read_run(Path(path)) for path in runs_]
+    if len(read) == 1:
+        run = read[0]
+        curves = panels.learning_curves(run)
+        groups = {
+            "heroes": [panels.pass_at_k_panel(run)],
+            "where": [panels.level_panel(run), panels.histogram_panel(run),
+                      panels.pass_at_k_panel(run, "maj"), panels.pass_at_k_panel(run, "worst")],
+            "progress": [panels.lines_panel(run, lines) for lines in panels.PROGRESS],
+            "health": [*(panels.lines_panel(run, lines) for lines in panels.HEALTH), panels.loss_panel(run)],
+            "time": [panels.time_panel(run)],
+        }  # fmt: skip
+        found = {name: [p for p in group if p is not None] for name, group in groups.items()}
+        page = _page(
+            "run.html", [*sum(found.values(), []), *curves.values()], run=run, headline=story.headline(run),
+            tiles=story.tiles(run), facts=story.facts(run), attention=story.attention(run), panels=found,
+            curves=curves, pairs=gallery.pairs(run), training=gallery.training(run),
+            statuses=story.statuses(run), times=panels.time_shares(run), evals=runs.eval_table(run),
+            recipe=story.flat(run.recipe), title=f"{run.name}: {story.headline(run).line()}",
+        )  # fmt: skip
+        return _write(page, Path(out) if out else run.path / "report.html")
+    named = runs.distinct_names(read)
+    cards = runs.overlay(named)
+    page = _page("runs.html", cards.values(), table=runs.table(named), curves=cards, notes=runs.notes(named),
+                 differing=runs.differing(named), title=f"{len(named)} runs side by side")  # fmt: skip
+    return _write(page, Path(out) if out else read[0].path.resolve().parent / "report.html")
+
+
+def build_comparison(folder: Path) -> Path:
+    """Write FOLDER/report.html from FOLDER/compare.json and the arms' run folders; returns its path.
+
+    CheckpointError if compare.json is missing or broken. Arms whose folders are gone are said and left out of curves.
+    """
+    folder = Path(folder)
+    comparison = compare.read_comparison(folder)
+    cards = compare.panels_of(comparison)
+    page = _page(
+        "compare.html", [p for group in cards.values() for p in group], comparison=comparison, panels=cards,
+        verdicts=compare.verdicts(comparison), table=compare.table(comparison), headline=compare.headline(comparison),
+        arms=compare.arms(comparison), title=f"Comparison: {', '.join(comparison.methods)} on {comparison.recipe}",
+    )  # fmt: skip
+    return _write(page, folder / "report.html")
+
+
+def figures(run: Path, out_dir: Path) -> list[Path]:
+    """Write `figure.svg` and `figure.png`, the run's story as one picture, into `out_dir`; returns their paths."""
+    return [story_figure(run, Path(out_dir) / f"figure.{suffix}") for suffix in ("svg", "png")]
+
+
+def _page(template: str, cards: Iterable[panels.Panel], **content: Any) -> str:
+    """Render `template`. Every text is cleaned and escaped; every style is in one element, named by its hash."""
+    import jinja2
+
+    def inert(value: Any) -> Any:
+        return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
+        finalize=inert, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"count": count, "percent": percent, "duration": duration}
+    css = _css(d for card in cards for d in (card.narrow, card.wide) if d is not None)
+    digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return environment.get_template(template).render(policy=policy, css=Markup(css), **content)  # noqa: S704
+
+
+def _css(drawings: Iterable[Drawing]) -> str:
+    rules: dict[str, str] = {}
+    for drawing in drawings:
+        rules |= drawing.rules
+    sheet = (TEMPLATES / "style.css").read_text(encoding="utf-8")
+    themes = f":root{{{variables(LIGHT)}}}@media(prefers-color-scheme:dark){{:root{{{variables(DARK)}}}}}"
+    return themes + "\n" + sheet + "".join(f".{name}{{{rule}}}" for name, rule in sorted(rules.items()))
+
+
+def _write(page: str, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8", newline="\n")
+    return path

@@ -1,0 +1,77 @@
+"""Judges: who says what an answer is worth, and which answers are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from hone.core.problem import Problem, Verdict
+from hone.rewards.callable import CallableReward
+
+
+class Verifies(Protocol):
+    """What a task and a verifier have in common."""
+
+    def verify(self, problem: Problem, text: str) -> Verdict:
+        """Judge one text."""
+        ...
+
+    def parse(self, text: str) -> Any:
+        """The answer that `text` gives, or None."""
+        ...
+
+    def same(self, a: Any, b: Any) -> bool:
+        """Whether two answers mean the same."""
+        ...
+
+    def key(self, answer: Any) -> str:
+        """A string under which equal answers are grouped."""
+        ...
+
+
+@dataclass(frozen=True)
+class TaskJudge:
+    """The verdicts of a task, or of a verifier in its place."""
+
+    verifier: Verifies
+
+    async def score(
+        self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """One verdict a text."""
+        return [self.verifier.verify(p, t) for p, t in zip(problems, texts, strict=True)]
+
+    def same(self, a: Any, b: Any) -> bool:
+        """The verifier's equality."""
+        return self.verifier.same(a, b)
+
+    def key(self, answer: Any) -> str:
+        """The verifier's key."""
+        return self.verifier.key(answer)
+
+
+@dataclass(frozen=True)
+class CallableJudge:
+    """The rewards of a user's function; answers are parsed and compared by the task."""
+
+    reward: CallableReward
+    task: Verifies
+
+    async def score(
+        self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """The function's verdicts, with the task's parsed answer where the function gave none."""
+        verdicts = await self.reward.score(problems, texts, trainer_state)
+        return [
+            v if v.answer is not None or v.status != "ok" else replace(v, answer=self.task.parse(t))
+            for v, t in zip(verdicts, texts, strict=True)
+        ]
+
+    def same(self, a: Any, b: Any) -> bool:
+        """The task's equality."""
+        return self.task.same(a, b)
+
+    def key(self, answer: Any) -> str:
+        """The task's key."""
+        return self.task.key(answer)

@@ -1,0 +1,95 @@
+"""`gsm8k`: grade-school word problems (Cobbe et al. 2021, arXiv:2110.14168), from files or the hub."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hone.core.errors import DataError
+from hone.core.problem import Problem, Split, Verdict
+from hone.tasks.procedural import check_index
+from hone.tasks.rows import Row, hub_rows, jsonl_rows
+from hone.tasks.verifiers import Number
+
+HUB, CONFIG = "openai/gsm8k", "main"
+_CALCULATOR = re.compile(r"<<[^<>]*>>")
+
+
+@dataclass(frozen=True)
+class Gsm8k:
+    """7,473 training and 1,319 test problems, in the data set's own order and splits.
+
+    `path` is a folder with `train.jsonl` and `test.jsonl` (`question`, `answer`); where it is empty, the folder that
+    the environment variable HONE_GSM8K names, else the hub's `openai/gsm8k`. The answer is the number after `####`;
+    the oracle is the worked solution without its `<<...>>` calculator notes. Checked by the verifier `number`.
+    DataError, with file and line, if a file is missing or a row has no such answer.
+    """
+
+    path: str = ""
+    name: str = field(default="gsm8k", init=False)
+    _problems: dict[Split, tuple[Problem, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        folder = self.path or os.environ.get("HONE_GSM8K", "")
+        sources: dict[Split, tuple[Iterable[Row], str]] = {}
+        splits: tuple[Split, ...] = ("train", "test")
+        loaded = {} if folder else hub_rows(HUB, CONFIG)
+        if not folder and set(loaded) != set(splits):
+            raise DataError(f"`{HUB}` as loaded has no train and test splits.", "Give `task.path`, a folder with both.")
+        for split in splits:
+            file = str(Path(folder) / f"{split}.jsonl")
+            sources[split] = (jsonl_rows(file), file) if folder else (loaded[split], f"{HUB} ({split})")
+        problems = {split: _read(rows, source) for split, (rows, source) in sources.items()}
+        object.__setattr__(self, "_problems", problems)
+
+    def problem(self, index: int, split: Split = "train") -> Problem:
+        """The problem at `index` of `split`; TaskError at or past `size(split)`."""
+        check_index(self.name, index, split, self.size(split))
+        return self._problems[split][index]
+
+    def size(self, split: Split = "train") -> int | None:
+        """The number of problems in `split`."""
+        return len(self._problems.get(split, ()))
+
+    def verify(self, problem: Problem, text: str) -> Verdict:
+        """Reward 1 if the number in `text` (after `####`, at another answer mark, or the last one) is the answer."""
+        return _NUMBER.verify(problem, text)
+
+    def parse(self, text: str) -> str | None:
+        """The number in `text` as a fraction in lowest terms, or None."""
+        return _NUMBER.parse(text)
+
+    def same(self, a: str | None, b: str | None) -> bool:
+        """Equality of value."""
+        return _NUMBER.same(a, b)
+
+    def key(self, answer: str | None) -> str:
+        """The fraction in lowest terms."""
+        return _NUMBER.key(answer)
+
+
+_NUMBER = Number()
+
+
+def _read(rows: Iterable[Row], source: str) -> tuple[Problem, ...]:
+    found: dict[str, Problem] = {}
+    for row in rows:
+        question, solution = row.data.get("question"), row.data.get("answer")
+        wrong = row.wrong
+        if not wrong and not (isinstance(question, str) and isinstance(solution, str) and "####" in solution):
+            wrong = "needs text in `question` and in `answer`, with the final answer after `####`"
+        try:
+            if wrong:
+                raise ValueError(wrong)
+            answer = _NUMBER.gold(str(solution).rsplit("####", 1)[1])
+        except ValueError as error:
+            raise DataError(f"{source}, line {row.place}: {error}.", "Use the data set's own files.") from None
+        oracle = _CALCULATOR.sub("", str(solution))
+        problem = Problem(prompt=str(question), answer=answer, task="gsm8k", oracle=oracle)
+        if problem.id in found:
+            raise DataError(f"{source}, line {row.place}: repeats an earlier problem.", "Remove one of the two.")
+        found[problem.id] = problem
+    return tuple(found.values())

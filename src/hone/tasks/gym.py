@@ -1,0 +1,208 @@
+"""`rg:<name>`: the procedural tasks of reasoning-gym, with a strict reward and a split.
+
+Everything of reasoning-gym runs in a child process: some of its generators depend on the process's string hashes,
+some of its scorers evaluate what the policy wrote, and a few can run for minutes.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import functools
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hone.core.errors import TaskError, nearest
+from hone.core.problem import Problem, Split, Verdict, split_of, stable_hash
+from hone.tasks.isolated import ChildError, child
+from hone.tasks.procedural import check_index
+from hone.tasks.verifiers.contract import failed
+
+MAX_CHARACTERS = 100_000  # of an answer; a longer one is wrong without being scored
+ATTEMPTS = 500
+GENERATE_SECONDS = 300.0
+SCORE_SECONDS = 30.0
+_NEEDS = ("reasoning_gym",)
+_MARK = re.compile(r"^[ \t*]*(?:final )?answer[ \t]*:[ \t*]*", re.IGNORECASE | re.MULTILINE)
+_TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Gym:
+    """The reasoning-gym task `dataset`, built with `options` of its configuration.
+
+    Reward 1 only for a score of exactly 1.0; the raw score is `parts["score"]`, for over half of the scorers pay
+    something for nonsense. The answer is what the last `<answer>...</answer>` holds, else all that follows the last
+    line that begins with `Answer:`, else the whole text. `level` is the metadata's difficulty where that is a number.
+    TaskError if the task is unknown, cannot be built, or refuses its options.
+    """
+
+    dataset: str
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", f"rg:{self.dataset}")
+        object.__setattr__(self, "options", dict(self.options))
+        reason = _ask("refusal", self.dataset, self._json)
+        if reason:
+            raise TaskError(*reason)
+
+    @property
+    def _json(self) -> str:
+        return json.dumps(self.options, sort_keys=True)
+
+    def problem(self, index: int, split: Split = "train") -> Problem:
+        """The problem at `index`: the first of a sequence of items whose content belongs to `split`.
+
+        Its `answer` is None for tasks whose scorer needs no reference answer; `meta["seed"]` and `meta["options"]`
+        make the item again.
+        """
+        check_index(self.name, index, split, None)
+        return _problem(self.dataset, self._json, index, split)
+
+    def size(self, split: Split = "train") -> int | None:
+        """None: reasoning-gym does not say how many distinct problems a task has."""
+        return None
+
+    def verify(self, problem: Problem, text: str) -> Verdict:
+        """Reward 1 for a score of exactly 1.0, else 0; a scorer that raises or takes over 30 s is a status."""
+        answer = self.parse(text)
+        if answer is None:
+            return Verdict(0.0, detail="no answer found")
+        if len(answer) > MAX_CHARACTERS:
+            return Verdict(0.0, detail=f"the answer is longer than {MAX_CHARACTERS} characters")
+        try:
+            # From the problem, not from this task: a mixture may hold two tasks of one name.
+            item = (self.dataset, problem.meta["options"], problem.meta["seed"])
+            score = child("reasoning-gym").call("hone.tasks.gym:scored", (*item, answer), SCORE_SECONDS, _NEEDS)
+        except Exception as error:
+            return failed(error)
+        if not math.isfinite(score):
+            return Verdict(None, "error", answer=answer, detail=f"the scorer returned {score}")
+        return Verdict(float(score == 1.0), answer=answer, parts={"score": score})
+
+    def parse(self, text: str) -> str | None:
+        """The answer as text, or None if it is empty."""
+        tagged = _TAG.findall(text)
+        if tagged:
+            return tagged[-1].strip() or None
+        return _MARK.split(text)[-1].strip(" \t\r\n*") or None
+
+    def same(self, a: str | None, b: str | None) -> bool:
+        """String equality: reasoning-gym knows right from wrong, not which wrong answers are equal."""
+        return a is not None and a == b
+
+    def key(self, answer: str | None) -> str:
+        """The string."""
+        return answer or ""
+
+
+def available() -> tuple[list[str], dict[str, str]]:
+    """Names of the tasks that can be built, and why each of the others cannot."""
+    reasons = _ask("reasons")
+    return [n for n, reason in reasons.items() if not reason], {n: r for n, r in reasons.items() if r}
+
+
+def _ask(function: str, *args: Any) -> Any:
+    try:
+        return child("reasoning-gym").call(f"hone.tasks.gym:{function}", args, GENERATE_SECONDS, _NEEDS)
+    except ChildError as error:
+        raise TaskError(f"reasoning-gym: {str(error).splitlines()[0]}.", "Check `options`, or use another task.") from error
+    except TimeoutError as error:
+        raise TaskError(
+            f"reasoning-gym made no item in {GENERATE_SECONDS:g} s ({args}).", "Choose easier options."
+        ) from error
+
+
+@functools.lru_cache(maxsize=4096)
+def _problem(dataset: str, options: str, index: int, split: Split) -> Problem:
+    return _ask("generated", dataset, options, index, split)
+
+
+# What follows runs in the child, where reasoning-gym is imported.
+
+
+def refusal(dataset: str, options: str) -> tuple[str, str] | None:
+    """What is wrong with a task or its options, and the mend; None if an item can be made."""
+    from reasoning_gym.factory import DATASETS
+
+    if dataset not in DATASETS:
+        return f"There is no task `rg:{dataset}`.", nearest(dataset, sorted(DATASETS))
+    chosen: dict[str, Any] = json.loads(options)
+    known = sorted({f.name for f in dataclasses.fields(DATASETS[dataset][1])} - {"seed", "size"})
+    for key in chosen:
+        if key not in known:
+            return f"`task.{key}` is not an option of `rg:{dataset}`.", nearest(key, known)
+    try:
+        _made(dataset, options, 0)
+    except Exception as error:
+        mend = f"Its options are {', '.join(known)}." if chosen else "Use another task; `hone tasks` lists them."
+        return f"`rg:{dataset}` cannot be built: {_reason(error)}.", mend
+    return None
+
+
+def reasons() -> dict[str, str]:
+    """For every registered task, why it cannot be built, or an empty string."""
+    from reasoning_gym.factory import DATASETS
+
+    found = {}
+    for name in sorted(DATASETS):
+        problem = refusal(name, "{}")
+        found[name] = "" if problem is None else problem[0].removeprefix(f"`rg:{name}` cannot be built: ").rstrip(".")
+    return found
+
+
+def generated(dataset: str, options: str, index: int, split: Split) -> Problem:
+    """Problem `index` of `split`. Attempt a has the seed `stable_hash(task, options, split, index, a)`.
+
+    Seeds on which a generator fails are passed over; TaskError if no attempt yields a problem of the split.
+    """
+    cause = ""
+    for attempt in range(ATTEMPTS):
+        seed = stable_hash("rg", dataset, options, split, index, attempt) % 2**32  # numpy takes no larger seed
+        try:
+            item = _made(dataset, options, seed)[1]
+        except Exception as error:
+            cause = f" The last failed attempt: {_reason(error)}."
+            continue
+        problem = Problem(
+            prompt=item["question"],
+            answer=item["answer"],
+            task=f"rg:{dataset}",
+            level=_level(item["metadata"]),
+            oracle=item["answer"],
+            meta={"seed": seed, "options": options},
+        )
+        if split_of(problem.id) == split:
+            return problem
+    raise TaskError(f"No {split} problem in {ATTEMPTS} draws.{cause}", "Choose options that allow more.")
+
+
+def scored(dataset: str, options: str, seed: int, answer: str) -> float:
+    """reasoning-gym's own score of `answer` to the item of `seed`."""
+    maker, item = _made(dataset, options, seed)
+    return float(maker.score_answer(answer, copy.deepcopy(item)))  # a scorer may write into its item
+
+
+@functools.lru_cache(maxsize=256)
+def _made(dataset: str, options: str, seed: int) -> tuple[Any, dict[str, Any]]:
+    from reasoning_gym.factory import create_dataset
+
+    maker = create_dataset(dataset, seed=seed, size=1, **json.loads(options))
+    return maker, maker[0]
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}".rstrip(": ")
+
+
+def _level(metadata: Mapping[str, Any]) -> float:
+    found = metadata.get("difficulty")
+    if isinstance(found, Mapping):
+        found = found.get("difficulty")
+    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else 0

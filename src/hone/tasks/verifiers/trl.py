@@ -1,0 +1,16 @@
+"""`trl`: a reward function in TRL's form judges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from hone.core.scoring import Form
+from hone.tasks.verifiers.function import FunctionVerifier
+
+
+@dataclass(frozen=True)
+class Trl(FunctionVerifier):
+    """The function takes keyword lists (`prompts`, `completions`, every data column) and returns a list; here of one."""
+
+    forms: ClassVar[tuple[Form, ...]] = ("trl",)

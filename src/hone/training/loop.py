@@ -1,0 +1,106 @@
+"""The loop: the map of the house, on one screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from hone.core.batch import Batch, collect
+from hone.training.evaluate import evaluate, sample_line, sample_lines
+from hone.training.metrics import step_metrics
+from hone.training.rollouts import run_episodes
+from hone.training.session import Session
+from hone.training.stages import assign, judge, provide
+from hone.training.update import update
+
+
+def train(session: Session) -> None:
+    """Run a session to its end: evaluate, then sample, judge, credit and update, step after step."""
+    if session.step == 0:
+        measure(session)
+    while not session.done:
+        one_step(session)
+        every = session.recipe.eval.every
+        if session.done or (every and session.step % every == 0):
+            measure(session)
+        every = session.recipe.checkpoint.every
+        if every and session.step % every == 0 and not session.done:
+            session.save_checkpoint()
+    session.save_checkpoint(finished=True)
+    session.policy.save(session.folder.final)
+
+
+def one_step(s: Session) -> None:
+    """One step of the recipe, recorded."""
+    r, step = s.recipe, s.step + 1
+    s.seconds = {}
+    context = s.context(step)
+    with s.timed("step"):
+        with s.timed("sample"):
+            batch = gather(s, step)
+        with s.timed("reward"):
+            batch = judge(s.method, batch, context, r.max_error_share)
+        with s.timed("score"):
+            batch = provide(
+                s.method, batch, s.policy, s.reference, r.temperature, r.max_tokens_per_microbatch, s.several_updates
+            )
+        with s.timed("train"):
+            batch = assign(s.method, batch)
+            tally = update(s.policy, s.optimizer, s.rate, s.method, batch, s.update_settings, s.ledger)
+    s.curriculum_state = s.method.curriculum.observe(s.curriculum_state, batch)
+    s.step = step
+    line = step_metrics(step, batch, tally, s.ledger, s.rate(max(0, s.ledger.updates - 1)), s.seconds)
+    s.folder.append("metrics.jsonl", [line])
+    if s.method.episode.samples:
+        s.folder.append("samples.jsonl", [sample_line(t, step, "train") for t in batch.trajectories[:1]])
+    s.progress.step(line, r.steps)
+
+
+def gather(s: Session, step: int) -> Batch:
+    """Ask the curriculum until it is content; every answer is charged to the ledger."""
+    context = s.context(step)
+    s.engine.refresh()
+    trajectories: list[Any] = []
+    while True:
+        requests, s.curriculum_state = s.method.curriculum.draw(s.curriculum_state, s.task, step, trajectories)
+        if not requests:
+            break
+        trajectories += run_episodes(requests, s.method.episode, context, s.engine)
+    batch = collect(trajectories)
+    prompts = {t.segments[0]: len(t.segments[0].tokens) for t in trajectories}
+    needed = sum(len(t.segments[0].tokens) for t in trajectories)
+    s.ledger.add(
+        rollouts=len(trajectories),
+        prompt_tokens=sum(prompts.values()),
+        shared_prompt_tokens=needed - sum(prompts.values()),
+        sampled_tokens=int(batch.lengths.sum()) if s.method.episode.samples else 0,
+    )
+    return batch
+
+
+def measure(s: Session) -> None:
+    """Evaluate on the held-out split and record it; the samples kept are of the same problems every time."""
+    settings = s.recipe.eval
+    ends = s.step == 0 or s.done
+    params = s.params
+    if settings.temperature is not None:
+        params = replace(params, temperature=settings.temperature)
+    with s.timed("eval"):
+        result = evaluate(
+            s.policy,
+            s.engine,
+            s.eval_task,
+            s.eval_judge,
+            params,
+            problems=settings.problems,
+            samples=settings.samples if ends else min(settings.samples, settings.samples_during),
+            ks=settings.k,
+            seed=s.recipe.seed,
+        )
+    s.ledger.add(eval_tokens=result.line["tokens"])
+    counts = {"rollouts": s.ledger.rollouts, "sampled_tokens": s.ledger.sampled_tokens}
+    line = {"step": s.step, **counts, **result.line, "time/eval": round(s.seconds["eval"], 4)}
+    s.folder.append("eval.jsonl", [line])
+    if ends:
+        s.folder.append("samples.jsonl", sample_lines(result, s.step, settings.keep_samples))
+    s.progress.evaluation(line)

@@ -1,0 +1,90 @@
+"""A step's line of metrics.jsonl, from its batch and its updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from hone.compute.ledger import Ledger
+from hone.core.batch import Batch
+from hone.core.packed import compact, segment_max, segment_min, segment_size
+from hone.training.update import Tally
+
+STATUSES = ("ok", "error", "timeout", "not_applicable")
+
+
+def step_metrics(
+    step: int, batch: Batch, tally: Tally, ledger: Ledger, learning_rate: float, seconds: Mapping[str, float]
+) -> dict[str, float | int | None]:
+    """One JSON line. Shares are in [0, 1], entropy and KL in nats a token; None where there is nothing to average.
+
+    Entropy, clip share, KL and mismatch are over the tokens that were trained on.
+    """
+    line: dict[str, float | int | None] = {"step": step}
+    state = ledger.state()
+    names = ("rollouts", "sampled_tokens", "prompt_tokens", "shared_prompt_tokens", "trained_tokens")
+    line |= {name: state[name] for name in (*names, "shared_trained_tokens", "scored_tokens", "updates")}
+    line |= _rewards(batch) | _groups(batch)
+    lengths = batch.lengths.double()
+    line |= {
+        "length/mean": float(lengths.mean()),
+        "length/max": int(batch.lengths.max()),
+        "truncated": float(batch.truncated.double().mean()),
+    }
+    line |= _updates(tally)
+    line["learning_rate"] = learning_rate
+    return line | {f"time/{name}": round(value, 4) for name, value in seconds.items()}
+
+
+def _rewards(batch: Batch) -> dict[str, float | int | None]:
+    verdicts = [t.verdict for t in batch.trajectories if t.verdict is not None]
+    line: dict[str, float | int | None] = {
+        f"status/{status}": sum(v.status == status for v in verdicts) for status in STATUSES
+    }
+    if not verdicts:
+        return {}
+    rewards = batch.rewards[batch.ok]
+    some = len(rewards) > 0
+    line["reward/mean"] = float(rewards.mean()) if some else None
+    line["reward/std"] = float(rewards.std(correction=0)) if some else None
+    line["pass_rate"] = float((rewards >= 1).double().mean()) if some else None
+    parts: dict[str, list[float]] = {}
+    for verdict in verdicts:
+        for name, value in verdict.parts.items():
+            parts.setdefault(name, []).append(value)
+    line |= {f"reward/{name}": sum(values) / len(values) for name, values in sorted(parts.items())}
+    return line
+
+
+def _groups(batch: Batch) -> dict[str, float | int | None]:
+    """Shares of groups that are all wrong, all right, without signal, or too small for a baseline."""
+    index, count = compact(batch.groups)
+    line: dict[str, float | int | None] = {"groups": count}
+    if not any(t.verdict is not None for t in batch.trajectories):
+        return line
+    ok, rewards = index[batch.ok], batch.rewards[batch.ok]
+    low, high = segment_min(rewards, ok, count), segment_max(rewards, ok, count)
+    size = segment_size(ok, count)
+    some = size > 0
+    shares = {
+        "all_zero": some & (high <= 0),
+        "all_one": some & (low >= 1),
+        "no_signal": ~some | (low >= high),
+        "too_few": size < 2,
+    }
+    return line | {f"groups/{name}": float(mask.double().mean()) for name, mask in shares.items()}
+
+
+def _updates(tally: Tally) -> dict[str, float | int | None]:
+    line: dict[str, float | int | None] = {"updates_skipped": int(not tally.grad_norms)}
+    tokens = tally.tokens
+    per_token = {"entropy": tally.entropy, "clip_share": tally.clipped, "kl/k1": tally.k1, "kl/k3": tally.k3}
+    line |= {name: total / tokens if tokens else None for name, total in per_token.items()}
+    first = tally.first_pass_tokens
+    line["mismatch/k3"] = tally.mismatch_k3 / first if first else None
+    line["mismatch/max"] = tally.mismatch_max if first else None
+    if tally.reference_k3:
+        line["reference_kl/k3"] = tally.reference_k3 / tokens
+    line["grad_norm"] = float(torch.tensor(tally.grad_norms).mean()) if tally.grad_norms else None
+    return line | {f"loss/{name}": value for name, value in tally.losses.items()}

@@ -1,0 +1,96 @@
+"""Start, resume and read runs: the folder of a recipe and of its phases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hone import __version__
+from hone.core.errors import CheckpointError
+from hone.core.recipe import Recipe
+from hone.training import checkpoint
+from hone.training.folder import RunFolder, write_whole
+from hone.training.loop import train
+from hone.training.progress import Progress, Quiet
+from hone.training.session import check_prompt_lengths, open_session
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and what it says."""
+
+    path: Path
+
+    @property
+    def final(self) -> Path:
+        """The trained model, in Hugging Face layout."""
+        return self.path / "final"
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Lines of metrics.jsonl, one a step."""
+        return RunFolder(self.path).read("metrics.jsonl")
+
+    def evals(self) -> list[dict[str, Any]]:
+        """Lines of eval.jsonl."""
+        return RunFolder(self.path).read("eval.jsonl")
+
+    def recipe(self) -> dict[str, Any]:
+        """The resolved recipe."""
+        return RunFolder(self.path).read_recipe()
+
+
+def execute(
+    phases: Sequence[Recipe], out: Path, progress: Progress | None = None, resume: bool = False
+) -> tuple[Run, bool]:
+    """Run every phase in turn, each from the last one's `final/`; a single phase lies in `out` itself.
+
+    Returns the last phase's run and whether anything was left to do.
+    """
+    watcher = progress or Quiet()
+    model: str | None = None
+    worked = False
+    run = Run(out)
+    for number, recipe in enumerate(phases, start=1):
+        folder = out if len(phases) == 1 else out / f"phase-{number}"
+        if model is not None:
+            recipe = recipe.model_copy(update={"model": model})
+        worked = _execute_one(recipe, folder, watcher, resume) or worked
+        run = Run(folder)
+        model = str(run.final)
+    return run, worked
+
+
+def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -> bool:
+    """Run one phase. Returns False if it was finished already."""
+    folder = RunFolder(path)
+    resume = resume and (path / "recipe.yaml").exists()
+    found = checkpoint.steps(folder.checkpoints) if resume else []
+    if resume and not found:
+        raise CheckpointError(
+            f"{path} holds a run without a checkpoint, so there is nothing to resume.",
+            "Start it anew with another `--out`; set `checkpoint.every` to be able to resume.",
+        )
+    session = open_session(recipe, folder, progress, resume)
+    if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
+        return False
+    if recipe.method != "sft":
+        check_prompt_lengths(session)
+    if resume:
+        folder.write_recipe(recipe.dump())
+    else:
+        folder.create(recipe.dump())
+    start = time.perf_counter()
+    train(session)
+    _summarise(folder, session.method.formula(), session.ledger.state(), time.perf_counter() - start)
+    return True
+
+
+def _summarise(folder: RunFolder, formula: str, ledger: dict[str, int], seconds: float) -> None:
+    """Write summary.json: what ran, at what cost."""
+    import json
+
+    body = {"formula": formula, "hone": __version__, "seconds": round(seconds, 2), "finished": True, **ledger}
+    write_whole(folder.path / "summary.json", json.dumps(body, indent=2) + "\n")

@@ -1,0 +1,94 @@
+"""From rollouts to advantages: rewards, scoring, selection and credit, in the order of the design."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import torch
+
+from hone.core.batch import Batch
+from hone.core.errors import RewardError
+from hone.core.method import Method
+from hone.core.packed import broadcast
+from hone.core.stages import Context
+from hone.policies.token_policy import TokenPolicy
+from hone.training.scoring import score
+
+
+def judge(method: Method, batch: Batch, context: Context, max_error_share: float) -> Batch:
+    """Apply the rewards in order. Raises RewardError when too many verdicts are errors."""
+
+    async def apply() -> Batch:
+        judged = batch
+        for reward in method.rewards:
+            judged = await reward(judged, context)
+        return judged
+
+    batch = asyncio.run(apply())
+    verdicts = [t.verdict for t in batch.trajectories if t.verdict is not None]
+    failed = [v for v in verdicts if v.status in ("error", "timeout")]
+    if len(failed) > max_error_share * max(1, len(verdicts)):
+        raise RewardError(
+            f"{len(failed)} of {len(verdicts)} verdicts of this step are errors, more than `max_error_share` "
+            f"({max_error_share:g}) allows. The first one: {failed[0].detail.strip()}",
+            "Mend the reward, or raise `max_error_share`.",
+        )
+    return batch
+
+
+def provide(
+    method: Method,
+    batch: Batch,
+    policy: TokenPolicy,
+    reference: TokenPolicy | None,
+    temperature: float,
+    max_tokens: int,
+    several_updates: bool,
+) -> Batch:
+    """Add the logprobs and values that stages need before the update. With one update a batch nothing is scored
+    for `old_logprobs`: the training forward's own, detached, are the same numbers and cost nothing."""
+    needs = method.needs
+    early = method.kl_reward is not None
+    if several_updates or early or "values" in needs:
+        scores = score(policy, batch.trajectories, temperature, max_tokens, values="values" in needs)
+        batch = replace(batch, old_logprobs=scores.logprobs, values=scores.values)
+    if reference is not None and "reference_logprobs" in needs:
+        logprobs = score(reference, batch.trajectories, temperature, max_tokens).logprobs
+        batch = replace(batch, reference_logprobs=logprobs)
+    return batch
+
+
+def assign(method: Method, batch: Batch) -> Batch:
+    """Selection and credit: `advantages[T]`, zero for every rollout whose verdict is not ok."""
+    if method.kl_reward is not None:
+        batch = replace(batch, token_rewards=method.kl_reward(batch.old_logprobs, batch.reference_logprobs))
+    for selector in method.selectors:
+        batch = selector(batch)
+    if method.credit is None:
+        return replace(batch, advantages=torch.ones_like(batch.behaviour_logprobs))
+    if "values" in method.credit.needs:
+        return _token_credit(method, batch)
+    values = batch.rewards.clone()
+    if batch.token_rewards is not None:
+        values.index_add_(0, batch.rollout_of, batch.token_rewards.to(values.dtype))
+    advantages = torch.zeros_like(values)
+    if bool(batch.ok.any()):
+        advantages[batch.ok] = method.credit(values[batch.ok], batch.groups[batch.ok])
+    return replace(batch, advantages=broadcast(advantages, batch.rollout_of).float())
+
+
+def _token_credit(method: Method, batch: Batch) -> Batch:
+    """Token-form credit: the outcome reward lands on the last token of its rollout.
+
+    The verdict on a rollout that the length limit cut is its whole outcome, so nothing is bootstrapped beyond it.
+    """
+    assert batch.values is not None  # provided because the piece needs `values`
+    rewards = torch.zeros_like(batch.values)
+    if batch.token_rewards is not None:
+        rewards += batch.token_rewards.to(rewards.dtype)
+    last = torch.cumsum(batch.lengths, 0) - 1
+    rewards[last] += torch.where(batch.ok, batch.rewards, 0.0).to(rewards.dtype)
+    advantages, returns = method.credit(rewards, batch.values, batch.rollout_of)
+    silent = ~broadcast(batch.ok, batch.rollout_of)
+    return replace(batch, advantages=advantages.masked_fill(silent, 0.0).float(), returns=returns.float())

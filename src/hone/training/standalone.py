@@ -1,0 +1,59 @@
+"""Evaluate a model on its own: what `hone eval` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hone.core.errors import CheckpointError
+from hone.core.problem import Split
+from hone.core.sampling import SamplingParams
+from hone.engines import choose
+from hone.policies.loading import load_policy
+from hone.tasks import make
+from hone.training.evaluate import evaluate
+from hone.training.folder import RunFolder
+from hone.training.session import build_judge
+
+
+def evaluate_model(
+    model: str | Path,
+    task: str | Mapping[str, Any],
+    *,
+    k: Sequence[int],
+    problems: int,
+    samples: int | None = None,
+    temperature: float = 1.0,
+    top_p: float = 1.0,
+    top_k: int = 0,
+    min_p: float = 0.0,
+    max_completion_length: int | None = None,
+    stop: Sequence[str] = (),
+    seed: int = 0,
+    engine: str = "auto",
+    device: str = "auto",
+    dtype: str = "auto",
+    split: Split = "test",
+    reward: str | None = None,
+) -> dict[str, Any]:
+    """One line as eval.jsonl holds it. A run folder stands for its `final/` model and its own answer length."""
+    name, length = str(model), max_completion_length
+    if (Path(model) / "recipe.yaml").is_file():
+        final = Path(model) / "final"
+        if not final.is_dir():
+            raise CheckpointError(f"{model} is a run without a `final/` model.", "Finish it with `--resume`.")
+        name = str(final)
+        length = length or int(RunFolder(Path(model)).read_recipe()["max_completion_length"])
+    named = {"name": task} if isinstance(task, str) else dict(task)
+    options = {key: value for key, value in named.items() if key != "name"}
+    policy = load_policy(name, device=device, dtype=dtype)
+    sampler, note = choose(policy, engine)
+    params = SamplingParams(length or 64, temperature, top_p, top_k, min_p, tuple(stop))
+    built = make(named["name"], **options)
+    result = evaluate(
+        policy, sampler, built, build_judge(built, reward), params,
+        problems=problems, samples=samples or max(k), ks=k, seed=seed, split=split,
+    )  # fmt: skip
+    line = {"step": None, "model": str(model), **result.line}
+    return line | ({"note": note} if note else {})
