@@ -78,7 +78,9 @@ def evaluate(
     return evaluate_model(model, task, k=k, problems=problems, samples=samples, **settings)
 
 
-def compare(recipe: RecipeSource, methods: Sequence[str], seeds: int, out: str | Path, **overrides: Any) -> dict[str, Any]:
+def compare(
+    recipe: RecipeSource, methods: Sequence[str], seeds: int, out: str | Path, **overrides: Any
+) -> dict[str, Any]:
     """Run several methods with several seeds under one budget of sampled tokens; returns compare.json's content."""
     from hone.training.compare import compare_methods
 

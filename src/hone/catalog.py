@@ -13,8 +13,7 @@ from hone.core.registry import Registry, option_types
 from hone.methods import cards
 from hone.rewards import Verifier
 
-REGISTRY = Registry()
-for _stage, _pieces in {
+_PIECES: dict[str, dict[str, type]] = {
     "curriculum": {"uniform": curricula.Uniform},
     "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
     "selectors": {"mask_truncated": selectors.MaskTruncated},
@@ -22,7 +21,7 @@ for _stage, _pieces in {
         "reinforce": credit.Reinforce,
         "rloo": credit.Rloo,
         "grpo": credit.Grpo,
-        "maxrl": credit.MaxRL,
+        "maxrl": credit.Maxrl,
         "pass_at_k": credit.PassAtK,
         "gae": credit.Gae,
         "centre": credit.Centre,
@@ -36,16 +35,11 @@ for _stage, _pieces in {
         "cispo": objectives.Cispo,
         "supervised": objectives.Supervised,
     },
-    "reduction": {
-        "token_mean": objectives.TokenMean,
-        "sequence_mean": objectives.SequenceMean,
-        "sequence_sum": objectives.SequenceSum,
-        "problem_mean": objectives.ProblemMean,
-        "problem_token_mean": objectives.ProblemTokenMean,
-    },
     "correction": {"importance": objectives.Correction},
     "kl": {"loss": objectives.KlLoss, "reward": objectives.KlReward},
-}.items():
+}
+REGISTRY = Registry()
+for _stage, _pieces in _PIECES.items():
     for _name, _piece in _pieces.items():
         REGISTRY.add(_stage, _name, _piece)
 
@@ -70,6 +64,14 @@ def fill(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
     return _claim(filled, loose)
 
 
+_CLAIMING = ("curriculum", "episode", "credit", "objective", "correction", "kl")
+
+
+def _options(stage: str, name: str) -> set[str]:
+    """Options of a piece; none for the choice `none`."""
+    return set() if name == "none" else set(option_types(REGISTRY.get(stage, name)))
+
+
 def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
     """Give each loose key to the pieces that have an option of that name."""
     if not loose:
@@ -77,14 +79,14 @@ def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
     dump = recipe.model_dump()
     claimed: set[str] = set()
     offered: set[str] = set()
-    for stage in ("curriculum", "episode", "credit", "objective", "reduction", "correction", "kl"):
+    for stage in _CLAIMING:
         choices = getattr(recipe, stage)
         many = choices if isinstance(choices, tuple) else (choices,)
         out = []
         for choice in many:
             if choice is None:
                 continue
-            options = set(option_types(REGISTRY.get(stage, choice.name)))
+            options = _options(stage, choice.name)
             offered |= options
             mine = {k: v for k, v in loose.items() if k in options}
             claimed |= set(mine)
@@ -93,6 +95,11 @@ def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
             dump[stage] = out if isinstance(choices, tuple) else out[0]
     for key in loose:
         if key not in claimed:
+            owners = [f"`{s}: {n}`" for s in _CLAIMING for n in REGISTRY.names(s) if key in _options(s, n)]
+            if owners:
+                raise RecipeError(
+                    f"No piece of this recipe has an option `{key}`.", f"It belongs to {', '.join(owners)}."
+                )
             known = sorted(offered | set(Recipe.model_fields))
             raise RecipeError(f"No part of this recipe has a key `{key}`.", nearest(key, known))
     return Recipe.model_validate(dump)
@@ -104,7 +111,6 @@ def build_method(recipe: Recipe) -> Method:
         "num_generations": recipe.num_generations,
         "problems_per_step": recipe.problems_per_step,
         "seed": recipe.seed,
-        "length": recipe.max_completion_length,
     }
 
     def one(stage: str, choice: Choice | None) -> Any:
@@ -112,9 +118,18 @@ def build_method(recipe: Recipe) -> Method:
             return None
         return REGISTRY.build(stage, choice.name, choice.options, given)
 
-    for stage in ("curriculum", "episode", "objective", "reduction"):
-        if getattr(recipe, stage) is None:
-            raise RecipeError(f"The card `{recipe.method}` leaves `{stage}` open.", f"Set `{stage}`.")
+    if (
+        recipe.curriculum is None
+        or recipe.episode is None
+        or recipe.objective is None
+        or recipe.reduction is None
+    ):
+        open_stages = [
+            s for s in ("curriculum", "episode", "objective", "reduction") if getattr(recipe, s) is None
+        ]
+        raise RecipeError(
+            f"The card `{recipe.method}` leaves `{open_stages[0]}` open.", f"Set `{open_stages[0]}`."
+        )
     links = recipe.credit if isinstance(recipe.credit, tuple) else (recipe.credit,)
     earned = tuple(piece for link in links if (piece := one("credit", link)) is not None)
     chosen = [one("selectors", c) for c in recipe.selectors or ()]
@@ -131,12 +146,13 @@ def build_method(recipe: Recipe) -> Method:
         selectors=tuple(chosen),
         credit=whole,
         objective=one("objective", recipe.objective),
-        reduction=one("reduction", recipe.reduction),
+        reduction=recipe.reduction,
+        reduce=objectives.bind(recipe.reduction, length=recipe.max_completion_length),
         correction=one("correction", recipe.correction),
         kl_loss=distance if isinstance(distance, objectives.KlLoss) else None,
         kl_reward=distance if isinstance(distance, objectives.KlReward) else None,
         entropy=objectives.EntropyBonus(recipe.entropy_coef) if recipe.entropy_coef else None,
-        value_loss=objectives.ValueLoss(recipe.value_coef) if "values" in getattr(whole, "needs", ()) else None,
+        value_coef=recipe.value_coef if "values" in getattr(whole, "needs", ()) else None,
     )
     _refuse_nonsense(recipe, method)
     return method
@@ -146,7 +162,9 @@ def _refuse_nonsense(recipe: Recipe, method: Method) -> None:
     """Combinations that cannot mean what their user hopes."""
     sampled = method.episode.samples
     if sampled and method.credit is None and not isinstance(method.objective, objectives.Supervised):
-        raise RecipeError("`credit` is none, so every rollout would be reinforced alike.", "Choose a credit piece.")
+        raise RecipeError(
+            "`credit` is none, so every rollout would be reinforced alike.", "Choose a credit piece."
+        )
     smallest = getattr(method.credit, "min_group", 1)
     if sampled and recipe.num_generations < smallest:
         raise RecipeError(
@@ -159,13 +177,15 @@ def _refuse_nonsense(recipe: Recipe, method: Method) -> None:
             f"`minibatches` is {recipe.minibatches}, but a step has {recipe.problems_per_step} groups to deal out.",
             "Lower `minibatches` or raise `problems_per_step`.",
         )
-    if method.kl_reward is not None and isinstance(method.credit, credit.MaxRL | credit.PassAtK):
+    if method.kl_reward is not None and isinstance(method.credit, credit.Maxrl | credit.PassAtK):
         raise RecipeError(
             f"`kl: reward` makes rewards that are not 0 or 1, and `credit: {_credit_name(recipe)}` is defined for those.",
             "Use `kl: loss`.",
         )
     if not sampled and (method.credit is not None or method.correction is not None):
-        raise RecipeError("Demonstrations carry no rewards or sampler logprobs.", "Set `credit: none`, `correction: none`.")
+        raise RecipeError(
+            "Demonstrations carry no rewards or sampler logprobs.", "Set `credit: none`, `correction: none`."
+        )
 
 
 def _credit_name(recipe: Recipe) -> str:

@@ -30,7 +30,7 @@ def test_two_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["mine.py", "mine:f", "", ":f", "mine.py:", "mine.py:f.g"])
 def test_a_source_of_the_wrong_form(source: str) -> None:
-    with pytest.raises(RewardError, match="path/to/module.py:function"):
+    with pytest.raises(RewardError, match=r"path/to/module.py:function"):
         load_callable(source)
 
 
@@ -40,9 +40,9 @@ def test_errors_name_what_is_wrong(tmp_path: Path) -> None:
     file = write(tmp_path, "import os\ndef score(): ...\nlimit = 3")
     with pytest.raises(RewardError, match=r"no function `scor`. Did you mean `score`"):
         load_callable(f"{file}:scor")
-    with pytest.raises(RewardError, match="of type int, not a function"):
+    with pytest.raises(RewardError, match=r"of type int, not a function"):
         load_callable(f"{file}:limit")
-    with pytest.raises(RewardError, match="defines no function"):
+    with pytest.raises(RewardError, match=r"defines no function"):
         load_callable(write(tmp_path, "x = 1", "empty.py") + ":f")
 
 

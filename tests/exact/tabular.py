@@ -1,4 +1,5 @@
-"""A small autoregressive softmax policy whose answers, of 1 to 3 tokens, can all be enumerated, in float64."""
+"""A small autoregressive softmax policy whose answers, of 1 to 3 tokens, can all be enumerated, in
+float64."""
 
 from __future__ import annotations
 
@@ -51,7 +52,9 @@ class Question:
         """Expected largest reward of k independent answers."""
         probs = self.answer_probs(theta)
         tuples = product(range(len(ANSWERS)), repeat=k)
-        return torch.stack([prod(probs[a] for a in t) * max(self.rewards[a] for a in t) for t in tuples]).sum()
+        return torch.stack(
+            [prod(probs[a] for a in t) * max(self.rewards[a] for a in t) for t in tuples]
+        ).sum()
 
 
 def parameters() -> Tensor:

@@ -1,4 +1,5 @@
-"""By enumeration: the expected update of each outcome credit piece is the gradient that its docstring claims."""
+"""By enumeration: the expected update of each outcome credit piece is the gradient that its docstring
+claims."""
 
 from __future__ import annotations
 
@@ -154,7 +155,8 @@ def test_grpo_batch_expected_update(std):
 
 
 def test_the_reduction_decides():
-    """Averaging over tokens before rollouts weighs short answers more: no longer the gradient, not even its direction."""
+    """Averaging over tokens before rollouts weighs short answers more: no longer the gradient, not even its
+    direction."""
     theta = parameters()
     wanted = gradient(HARD.expected_reward(theta), theta)
     for reduce in (token_mean, sequence_mean):

@@ -53,7 +53,8 @@ def forward_kl(theta):
 
 
 def expected_terms(terms, theta, per_sequence=False):
-    """Gradient of the expected sum of terms over sampled answers (the mean where a term stands for an answer)."""
+    """Gradient of the expected sum of terms over sampled answers (the mean where a term stands for an
+    answer)."""
     probs = QUESTION.answer_probs(theta).detach()
     total = 0
     for answer in range(len(ANSWERS)):
@@ -133,7 +134,9 @@ def test_k1_token_rewards_with_returns_to_go():
     def terms(new, ref):
         rewards = piece(new, ref)
         assert not rewards.requires_grad
-        advantages, _ = gae(rewards, torch.zeros_like(rewards), torch.zeros(len(new), dtype=torch.long), lam=1.0)
+        advantages, _ = gae(
+            rewards, torch.zeros_like(rewards), torch.zeros(len(new), dtype=torch.long), lam=1.0
+        )
         return -advantages * new
 
     assert close(expected_terms(terms, theta), BETA * gradient(sequence_kl(theta), theta))
@@ -179,4 +182,6 @@ def test_limited_sequence_weights(mode):
     baseline = (m * rewards).sum()
     wanted = gradient((m * limited * (rewards - baseline) * p.log()).sum(), theta)
     correction = Correction(level="sequence", mode=mode, threshold=threshold)
-    assert close(expected_ascent(theta, [QUESTION], [2], Rloo(), correction=correction, sampler=REFERENCE), wanted)
+    assert close(
+        expected_ascent(theta, [QUESTION], [2], Rloo(), correction=correction, sampler=REFERENCE), wanted
+    )

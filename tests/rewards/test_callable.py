@@ -12,11 +12,14 @@ from hone.core.problem import Problem, Verdict
 from hone.rewards.callable import CallableReward
 
 PROBLEMS = [
-    Problem(prompt=f"q{i}", answer=str(i), task="t", meta={"columns": {"answer": str(i), "level": i}}) for i in range(3)
+    Problem(prompt=f"q{i}", answer=str(i), task="t", meta={"columns": {"answer": str(i), "level": i}})
+    for i in range(3)
 ]
 
 
-def score(source: Callable[..., Any] | str, texts: list[str], problems: list[Problem] | None = None) -> list[Verdict]:
+def score(
+    source: Callable[..., Any] | str, texts: list[str], problems: list[Problem] | None = None
+) -> list[Verdict]:
     reward = CallableReward(source, seconds=0.2)
     return asyncio.run(reward.score(PROBLEMS if problems is None else problems, texts, {"step": 7}))
 
@@ -75,7 +78,9 @@ def test_an_exception_is_a_status_with_its_traceback() -> None:
 
 
 def test_other_forms_are_called_for_each_text() -> None:
-    def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: Any) -> dict[str, Any]:
+    def compute_score(
+        data_source: str, solution_str: str, ground_truth: str, extra_info: Any
+    ) -> dict[str, Any]:
         assert data_source == "t"
         return {"score": solution_str == ground_truth, "level": extra_info["level"]}
 
@@ -88,7 +93,9 @@ def test_other_forms_are_called_for_each_text() -> None:
     assert [v.status for v in score(fragile, ["0", "x", "2"])] == ["ok", "error", "ok"]
 
 
-@pytest.mark.parametrize(("values", "reason"), [([1.0], "1 values for 3 completions"), (1.0, "returned float, not a list")])
+@pytest.mark.parametrize(
+    ("values", "reason"), [([1.0], "1 values for 3 completions"), (1.0, "returned float, not a list")]
+)
 def test_a_reward_of_the_wrong_length_is_refused_by_name(values: Any, reason: str) -> None:
     def mine(completions: list[str], **kwargs: Any) -> Any:
         return values
@@ -102,7 +109,7 @@ def test_logged_columns_of_the_wrong_length_are_refused() -> None:
         log_extra("read", ["a"])
         return [1.0, 1.0, 1.0]
 
-    with pytest.raises(RewardError, match="logged 1 values as `read` for 3"):
+    with pytest.raises(RewardError, match=r"logged 1 values as `read` for 3"):
         score(mine, ["a", "b", "c"])
 
 
@@ -110,7 +117,7 @@ def test_a_missing_column_is_named() -> None:
     def mine(completions: list[str], solution: list[str], **kwargs: Any) -> list[float]:
         return []
 
-    with pytest.raises(RewardError, match="needs `solution`.*They have answer, level"):
+    with pytest.raises(RewardError, match=r"needs `solution`.*They have answer, level"):
         score(mine, ["a", "b", "c"])
 
 

@@ -148,10 +148,13 @@ def test_number(answer: object, text: str, good: bool) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["1," * 50_000, "1/" * 50_000, "1 " * 50_000, "-" * 100_000, "$" * 100_000, "####" * 25_000, "\\boxed{" * 15_000,
-     "answer" + " " * 100_000, "\\frac{1}" * 12_000, "½" * 100_000, "<answer>" * 12_000, "." * 100_000, "1 1" * 33_000],
+    [
+        *("1," * 50_000, "1/" * 50_000, "1 " * 50_000, "1 1" * 33_000, "." * 100_000),
+        *("-" * 100_000, "$" * 100_000, "½" * 100_000, "\\frac{1}" * 12_000),
+        *("####" * 25_000, "\\boxed{" * 15_000, "<answer>" * 12_000, "answer" + " " * 100_000),
+    ],
     ids=range(13),
-)  # fmt: skip
+)
 @pytest.mark.parametrize("verifier", [Number(), Exact(), Choice()], ids=["number", "exact", "choice"])
 def test_long_repetitions_are_judged_at_once(verifier: Verifier, text: str) -> None:
     start = time.perf_counter()
@@ -324,18 +327,15 @@ def test_math_runs_in_a_thread_and_stops_what_does_not_end() -> None:
 
     def work() -> None:
         found.append(verify(Math(), r"\frac{1}{2}", "$0.5$"))
-        # A tower of powers that sympy would multiply out
-        found.append(verify(Math(seconds=1.0), "12", r"\boxed{" + r"\sin(" * 40 + "9^{9^{9^{9}}}" + ")" * 40 + "}"))
+        found.append(verify(Math(seconds=1.0), "12", "$10000000!$"))  # multiplied out digit by digit
         found.append(verify(Math(), "12", "12"))
 
     thread = threading.Thread(target=work)
-    start = time.perf_counter()
     thread.start()
     thread.join(60)
     assert not thread.is_alive()
-    assert time.perf_counter() - start < 60
+    assert [v.status for v in found] == ["ok", "timeout", "ok"]
     assert (found[0].reward, found[2].reward) == (1.0, 1.0)
-    assert found[1].status in ("timeout", "error") or found[1].reward == 0.0
 
 
 def test_math_whose_answer_cannot_be_read_is_an_error() -> None:
@@ -411,7 +411,9 @@ def test_functions_of_every_form(functions: Path) -> None:
     assert (verl.reward, verl.parts, verl.answer) == (1.0, {"length": 2.0}, "12")
 
 
-def test_function_failures_are_statuses_never_zeros(functions: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_function_failures_are_statuses_never_zeros(
+    functions: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     def status(kind: str, name: str, text: str = "12") -> tuple[str, str]:
         verdict = judged(functions, kind, name, text)
         assert verdict.reward is None

@@ -40,7 +40,9 @@ class Batch:
     values: Float[torch.Tensor, "tokens"] | None = None
     advantages: Float[torch.Tensor, "tokens"] | None = None
     returns: Float[torch.Tensor, "tokens"] | None = None
-    weights: Float[torch.Tensor, "tokens"] | None = None  # of the loss's terms: the reduction's global denominators
+    weights: Float[torch.Tensor, "tokens"] | None = (
+        None  # of the loss's terms: the reduction's global denominators
+    )
 
     @property
     def truncated(self) -> Bool[torch.Tensor, "rollouts"]:

@@ -1,4 +1,4 @@
-"""Loads a function the user wrote, named as `path/to/module.py:function`, and says plainly why it cannot be."""
+"""Loads a function the user wrote, named as `path/to/module.py:function`, or says why it cannot."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ def load_callable(source: str) -> Callable[..., Any]:
     """The function that `source`, `path/to/module.py:function`, names.
 
     The file is imported once for each version of it (path and modification time). Its folder is appended to
-    `sys.path`, so that it can import its neighbours. Raises RewardError, naming the file, if the file is missing or
-    fails to import, or the function is missing or not callable.
+    `sys.path`, so that it can import its neighbours. Raises RewardError, naming the file, if the file is
+    missing or fails to import, or the function is missing or not callable.
     """
     file, colon, name = source.rpartition(":")
     if not colon or not file.endswith(".py") or not name.isidentifier():
         raise RewardError(f"`{source}` names no function.", "Write it as `path/to/module.py:function`.")
     path = Path(file).expanduser().resolve()
     if not path.is_file():
-        raise RewardError(f"There is no file `{file}` (looked for {path}).", "Check the path before the colon.")
+        raise RewardError(
+            f"There is no file `{file}` (looked for {path}).", "Check the path before the colon."
+        )
     module = _module(path, path.stat().st_mtime_ns)
     found = getattr(module, name, None)
     if found is None:
@@ -40,12 +42,13 @@ def load_callable(source: str) -> Callable[..., Any]:
     return found
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _module(path: Path, modified: int) -> ModuleType:
-    # Registered under a name of its own: dataclasses and pickle look modules up, and two files may share a stem.
+    # Registered under a name of its own: dataclasses and pickle look modules up; two files may share a stem.
     name = f"hone_user_{path.stem}_{content_id(str(path), modified)}"
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # a `.py` path always has a loader
+    assert spec is not None  # a `.py` path always has a loader
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
@@ -55,7 +58,8 @@ def _module(path: Path, modified: int) -> ModuleType:
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise RewardError(
-            f"`{path}` cannot be imported: {one_line(error)}.", "Run it with `python` to see the whole traceback."
+            f"`{path}` cannot be imported: {one_line(error)}.",
+            "Run it with `python` to see the whole traceback.",
         ) from error
     return module
 
@@ -71,6 +75,6 @@ def one_line(error: BaseException) -> str:
 
 
 def describe(error: BaseException, limit: int = 4_000) -> str:
-    """`one_line(error)`, then the last `limit` characters of its traceback: the `detail` of an error verdict."""
+    """`one_line(error)`, then the last `limit` characters of its traceback: an error verdict's `detail`."""
     text = "".join(traceback.format_exception(error))
     return f"{one_line(error)}\n{text[-limit:]}"

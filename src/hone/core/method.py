@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +20,13 @@ class Method:
     selectors: tuple[Selector, ...]
     credit: Any  # outcome form: f(values[U], groups[U]); token form: see `credit.gae`
     objective: Objective
-    reduction: Any
+    reduction: str
+    reduce: Callable[..., Any]  # (rollout_of, lengths, groups, kept, counts) -> weights[T]
     correction: Any = None
     kl_loss: Any = None
     kl_reward: Any = None
     entropy: Any = None
-    value_loss: Any = None
+    value_coef: float | None = None  # None: no value head is trained
 
     @property
     def needs(self) -> frozenset[str]:
@@ -37,10 +39,12 @@ class Method:
 
     def formula(self) -> str:
         """The resolved loss, line by line, in plain text."""
-        added = [p.formula() for p in (self.kl_loss, self.entropy, self.value_loss) if p is not None]
+        added = [p.formula() for p in (self.kl_loss, self.entropy) if p is not None]
+        if self.value_coef is not None:
+            added.append(f"{self.value_coef:g} (V_t − return_t)²/2")
         weight = "w_t · " if self.correction is not None else ""
         lines = [
-            f"loss = {self.reduction.formula()}",
+            f"loss = {self.reduction}(ℓ)",
             f"ℓ = {' + '.join([weight + self.objective.formula(), *added])}",
         ]
         for part in (self.correction, self.credit, self.kl_reward):

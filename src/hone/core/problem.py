@@ -68,7 +68,9 @@ class Verdict:
 
     def __post_init__(self) -> None:
         if (self.reward is None) == (self.status == "ok"):
-            raise ValueError(f"a verdict has a reward exactly if its status is ok, got {self.reward}, {self.status}")
+            raise ValueError(
+                f"a verdict has a reward exactly if its status is ok, got {self.reward}, {self.status}"
+            )
 
 
 @runtime_checkable
@@ -79,7 +81,10 @@ class Task(Protocol):
     not need to be asked, and may be coarse.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the task is called in recipes and records."""
+        ...
 
     def problem(self, index: int, split: Split = "train") -> Problem:
         """The problem at `index >= 0` of `split`: a pure function of (task options, index, split)."""

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+Reduction = Literal["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_token_mean"]
+
 
 class Choice(BaseModel):
     """A named piece with its options: `maze`, or `{name: maze, sizes: 9}`."""
@@ -25,7 +27,9 @@ class Choice(BaseModel):
         if isinstance(value, Mapping) and "options" not in value and isinstance(value.get("name"), str):
             return {"name": value["name"], "options": {k: v for k, v in value.items() if k != "name"}}
         if isinstance(value, bool):
-            raise ValueError("a name is wanted here; in YAML `on`, `yes`, `off` and `no` are truth values, quote them")
+            raise ValueError(
+                "a name is wanted here; in YAML `on`, `yes`, `off` and `no` are truth values, quote them"
+            )
         return value
 
     @model_serializer
@@ -49,7 +53,9 @@ class EvalSettings(Settings):
     k: tuple[int, ...] = Field((1, 4, 16), description="the k of pass@k, worst@k and maj@k")
     temperature: float | None = Field(None, ge=0, description="None: the training temperature")
     task: Choice | None = Field(None, description="another task to evaluate on; None: the training task")
-    keep_samples: int = Field(64, ge=0, description="completions a held-out evaluation writes to samples.jsonl")
+    keep_samples: int = Field(
+        64, ge=0, description="completions a held-out evaluation writes to samples.jsonl"
+    )
 
 
 class CheckpointSettings(Settings):
@@ -63,14 +69,18 @@ class Recipe(Settings):
     """What a run is. Stage keys left None are filled by the method's card."""
 
     task: Choice
-    reward: str | None = Field(None, description="a verifier's name, or module.py:function, in place of the task's own")
+    reward: str | None = Field(
+        None, description="a verifier's name, or module.py:function, in place of the task's own"
+    )
     model: str = Field("sprout", description="sprout, micro, a path, or a Hugging Face name")
     method: str = Field("rloo", description="a card's id: the stages it sets are defaults")
 
     num_generations: int = Field(16, ge=1, description="rollouts of one problem (G)")
     problems_per_step: int = Field(8, ge=1, description="distinct problems of one step (P)")
     steps: int = Field(100, ge=0, description="sampling steps (M)")
-    max_sampled_tokens: int | None = Field(None, ge=1, description="stop when this many tokens have been sampled")
+    max_sampled_tokens: int | None = Field(
+        None, ge=1, description="stop when this many tokens have been sampled"
+    )
     max_completion_length: int = Field(64, ge=1, description="sampled tokens a rollout may have")
     temperature: float = Field(1.0, gt=0)
     stop: tuple[str, ...] = ()
@@ -80,7 +90,7 @@ class Recipe(Settings):
     selectors: tuple[Choice, ...] | None = None
     credit: Choice | tuple[Choice, ...] | None = None
     objective: Choice | None = None
-    reduction: Choice | None = None
+    reduction: Reduction | None = None
     correction: Choice | None = None
     kl: Choice | None = None
     entropy_coef: float = 0.0
@@ -100,7 +110,9 @@ class Recipe(Settings):
     engine: Literal["auto", "native", "transformers"] = "auto"
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    max_error_share: float = Field(0.1, ge=0, le=1, description="stop when more of a step's verdicts are errors")
+    max_error_share: float = Field(
+        0.1, ge=0, le=1, description="stop when more of a step's verdicts are errors"
+    )
     seed: int = Field(0, ge=0)
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
     checkpoint: CheckpointSettings = CheckpointSettings()  # type: ignore[call-arg]

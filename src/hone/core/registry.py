@@ -80,5 +80,7 @@ def checked(cls: type, values: Mapping[str, Any], where: str) -> Any:
         if isinstance(cause, RecipeError):
             raise cause from None
         if first["type"] == "missing":
-            raise RecipeError(f"`{key}` is not set, and it has no default.", f"Set `{first['loc'][-1]}`.") from None
+            raise RecipeError(
+                f"`{key}` is not set, and it has no default.", f"Set `{first['loc'][-1]}`."
+            ) from None
         raise RecipeError(f"`{key}` is {first['input']!r}: {first['msg']}.", "Correct the value.") from None

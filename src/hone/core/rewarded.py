@@ -15,7 +15,8 @@ def with_verdicts(batch: Batch, verdicts: Sequence[Verdict]) -> Batch:
     """The batch with a verdict on every trajectory; rollouts whose verdict is not ok leave `ok` and `kept`."""
     if len(verdicts) != len(batch.trajectories):
         raise RewardError(
-            f"{len(batch.trajectories)} rollouts got {len(verdicts)} verdicts.", "Return one for each completion."
+            f"{len(batch.trajectories)} rollouts got {len(verdicts)} verdicts.",
+            "Return one for each completion.",
         )
     trajectories = tuple(dataclasses.replace(t, verdict=v) for t, v in zip(batch.trajectories, verdicts))
     ok = torch.tensor([v.status == "ok" for v in verdicts], dtype=torch.bool)

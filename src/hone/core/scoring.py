@@ -35,7 +35,9 @@ def form_of(function: Callable[..., Any], name: str) -> Form:
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError) as error:
-        raise RewardError(f"The signature of `{name}` cannot be read.", "Wrap it in a plain function.") from error
+        raise RewardError(
+            f"The signature of `{name}` cannot be read.", "Wrap it in a plain function."
+        ) from error
     required = [
         p.name
         for p in parameters.values()
@@ -60,20 +62,22 @@ def form_of(function: Callable[..., Any], name: str) -> Form:
     form = forms.get(tuple(parameters)[:2])
     if form is None or len(required) > 2:
         has = ", ".join(parameters) or "no parameters"
-        raise RewardError(f"`{name}` takes ({has}), which is no known form of a reward.", f"Use {_SIGNATURES}.")
+        raise RewardError(
+            f"`{name}` takes ({has}), which is no known form of a reward.", f"Use {_SIGNATURES}."
+        )
     return form
 
 
 def data_columns(problem: Problem) -> dict[str, Any]:
-    """The columns a TRL reward receives: `answer`, overridden by the row in `problem.meta["columns"]` if any."""
+    """The columns a TRL reward receives: `answer`, then the row in `problem.meta["columns"]` if any."""
     return {"answer": problem.answer, **problem.meta.get("columns", {})}
 
 
 def verdict_of(value: Any, parts: Mapping[str, float] | None = None, detail: str = "") -> Verdict:
     """What a returned `value` means.
 
-    A number or bool is the reward, None is `not_applicable`, a Verdict is itself, a mapping gives its `score` and its
-    other numbers as parts. Anything else, NaN and infinities included, is an `error`.
+    A number or bool is the reward, None is `not_applicable`, a Verdict is itself, a mapping gives its `score`
+    and its other numbers as parts. Anything else, NaN and infinities included, is an `error`.
     """
     parts = dict(parts or {})
     if isinstance(value, Verdict):
@@ -82,13 +86,17 @@ def verdict_of(value: Any, parts: Mapping[str, float] | None = None, detail: str
         return Verdict(None, "not_applicable", parts=parts, detail=detail)
     if isinstance(value, Mapping):
         if value.get("score") is None:
-            return Verdict(None, "error", detail=f"the mapping it returned has no `score`: {str(value)[:200]}")
+            return Verdict(
+                None, "error", detail=f"the mapping it returned has no `score`: {str(value)[:200]}"
+            )
         others = {str(k): _number(v) for k, v in value.items() if k != "score"}
         parts.update({k: v for k, v in others.items() if v is not None and math.isfinite(v)})
         value = value["score"]
     reward = _number(value)
     if reward is None:
-        return Verdict(None, "error", detail=f"it returned {type(value).__name__} {str(value)[:200]!r}, not a number")
+        return Verdict(
+            None, "error", detail=f"it returned {type(value).__name__} {str(value)[:200]!r}, not a number"
+        )
     if not math.isfinite(reward):
         return Verdict(None, "error", parts=parts, detail=f"it returned {reward}, which is not finite")
     return Verdict(reward, parts=parts, detail=detail)
@@ -110,7 +118,7 @@ def _number(value: Any) -> float | None:
 
 
 def failure(error: BaseException) -> Verdict:
-    """The verdict for an exception: `timeout` for a TimeoutError, else `error`, with the traceback as detail."""
+    """The verdict for an exception: `timeout` for a TimeoutError, else `error`, with its traceback."""
     return Verdict(None, "timeout" if isinstance(error, TimeoutError) else "error", detail=describe(error))
 
 
@@ -124,9 +132,9 @@ async def score_all(
 ) -> list[Verdict]:
     """One verdict for each of `texts[R]`, attempts at `problems[R]`.
 
-    An exception is the status of every rollout of its call. `seconds` limits async functions; a sync one runs until
-    it returns. Raises RewardError, naming the function, if it does not return one value a completion, or needs a
-    data column that the problems do not have.
+    An exception is the status of every rollout of its call. `seconds` limits async functions; a sync one runs
+    until it returns. Raises RewardError, naming the function, if it does not return one value a completion,
+    or needs a data column that the problems do not have.
     """
     if len(problems) != len(texts):
         raise ValueError(f"{len(problems)} problems but {len(texts)} texts")
@@ -193,7 +201,11 @@ async def _score_trl(
     parameters = inspect.signature(function).parameters.values()
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
     for p in parameters:
-        if p.default is p.empty and p.name not in arguments and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+        if (
+            p.default is p.empty
+            and p.name not in arguments
+            and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        ):
             raise RewardError(
                 f"The reward `{name}` needs `{p.name}`, which is no column of these problems.",
                 f"They have {', '.join(sorted(shared))}; give `{p.name}` a default if it is optional.",
@@ -215,12 +227,12 @@ async def _score_trl(
     if len(values) != len(texts):
         raise RewardError(
             f"The reward `{name}` returned {len(values)} values for {len(texts)} completions.",
-            f"Return a list with one float or None for each completion: {len(texts)} expected, {len(values)} got.",
+            f"Return a list with one float or None for each completion, {len(texts)} in all.",
         )
     for column, logged in extras.items():
         if len(logged) != len(texts):
             raise RewardError(
-                f"The reward `{name}` logged {len(logged)} values as `{column}` for {len(texts)} completions.",
+                f"The reward `{name}` logged {len(logged)} `{column}` values for {len(texts)} completions.",
                 "Give `log_extra` one value for each completion.",
             )
     return [_trl_verdict(value, i, extras, metrics) for i, value in enumerate(values)]

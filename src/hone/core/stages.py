@@ -71,10 +71,25 @@ class Judge(Protocol):
 class Context(Protocol):
     """The only door to models, randomness, tokenizer and task."""
 
-    task: Task
-    judge: Judge
-    params: SamplingParams
-    noise: NoiseKey
+    @property
+    def task(self) -> Task:
+        """Where the problems come from."""
+        ...
+
+    @property
+    def judge(self) -> Judge:
+        """Who says what an answer is worth."""
+        ...
+
+    @property
+    def params(self) -> SamplingParams:
+        """How answers are sampled."""
+        ...
+
+    @property
+    def noise(self) -> NoiseKey:
+        """The key of this step."""
+        ...
 
     def role(self, name: str) -> Role:
         """The model that plays `name`."""
@@ -114,7 +129,10 @@ class Curriculum(Protocol):
 class Episode(Protocol):
     """How a problem is attempted."""
 
-    samples: bool  # whether it asks an engine
+    @property
+    def samples(self) -> bool:
+        """Whether it asks an engine."""
+        ...
 
     async def __call__(self, request: Request, context: Context) -> list[Trajectory]:
         """`request.count` trajectories, in rollout order."""
@@ -124,7 +142,10 @@ class Episode(Protocol):
 class Reward(Protocol):
     """What is worth how much. Applied in the order of the recipe."""
 
-    needs: frozenset[str]
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the trainer must provide."""
+        ...
 
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with rewards and verdicts added."""
@@ -142,9 +163,20 @@ class Selector(Protocol):
 class Objective(Protocol):
     """How the policy moves: terms to be minimised, with no mean inside."""
 
-    needs: frozenset[str]
-    couples: Couples
-    surrogate: bool
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the trainer must provide."""
+        ...
+
+    @property
+    def couples(self) -> Couples:
+        """What a micro-batch must not split."""
+        ...
+
+    @property
+    def surrogate(self) -> bool:
+        """Whether its update is the gradient of no stated objective."""
+        ...
 
     def __call__(
         self,

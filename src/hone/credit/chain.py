@@ -12,11 +12,22 @@ if TYPE_CHECKING:
 
 
 class OutcomeCredit(Protocol):
-    """What a link of a chain offers. `min_group` is the number of units a group needs to have any signal."""
+    """What a link of a chain offers."""
 
-    needs: frozenset[str]
-    surrogate: bool
-    min_group: int
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the piece reads beyond values and groups."""
+        ...
+
+    @property
+    def surrogate(self) -> bool:
+        """Whether the update is the gradient of no stated objective."""
+        ...
+
+    @property
+    def min_group(self) -> int:
+        """Units a group needs to have any signal."""
+        ...
 
     def __call__(
         self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]

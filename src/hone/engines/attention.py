@@ -25,18 +25,22 @@ PADDING = 0.25  # the largest share of a padded sequence that may be padding
 
 
 def length_buckets(lengths: Sequence[int]) -> list[list[int]]:
-    """Items grouped by length, longest first, so that none is padded by more than `PADDING` of its padded length."""
+    """Items of similar length, in order, so that no item's padding is more than `PADDING` of the padded length."""
     out: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if out and lengths[i] >= (1 - PADDING) * lengths[out[-1][0]]:
             out[-1].append(i)
         else:
             out.append([i])
-    return out
+    return [sorted(bucket) for bucket in out]
 
 
 def causal_attention(
-    q: Float[Tensor, "N H D"], k: Float[Tensor, "N Hkv D"], v: Float[Tensor, "N Hkv D"], rows: int, scale: float
+    q: Float[Tensor, "N H D"],
+    k: Float[Tensor, "N Hkv D"],
+    v: Float[Tensor, "N Hkv D"],
+    rows: int,
+    scale: float,
 ) -> Float[Tensor, "N H D"]:
     """Causal attention of `rows` sequences of equal padded length, laid end to end.
 
@@ -53,7 +57,9 @@ class PrefixBlock:
 
     keys_values: Float[Tensor, "layers 2 P Hkv L D"]
     bias: Float[Tensor, "P 1 1 L"] | None  # -inf where padded; None if nothing is
-    hidden: Float[Tensor, "P width"]  # last hidden state of each prefix, which predicts the first sampled token
+    hidden: Float[
+        Tensor, "P width"
+    ]  # last hidden state of each prefix, which predicts the first sampled token
     lengths: npt.NDArray[np.int64]
 
     @property
@@ -68,7 +74,9 @@ class BlockQueries:
 
     block: PrefixBlock
     prefixes: slice
-    grid: Int[Tensor, "cells"]  # batch row of each cell of the grid [prefixes, widest group], any row if unused
+    grid: Int[
+        Tensor, "cells"
+    ]  # batch row of each cell of the grid [prefixes, widest group], any row if unused
 
 
 @dataclass(frozen=True)
@@ -76,15 +84,18 @@ class PrefixPlan:
     """Where every row of a decoding batch finds its prefix. Made anew when a row comes or goes."""
 
     parts: tuple[BlockQueries, ...]
-    places: Int[Tensor, "rows"] | None  # cell of each row among the cells of all parts; None if cells are the rows
+    places: (
+        Int[Tensor, "rows"] | None
+    )  # cell of each row among the cells of all parts; None if cells are the rows
 
 
-def plan_prefixes(blocks: Sequence[PrefixBlock], index: npt.NDArray[np.int64], device: torch.device) -> PrefixPlan:
-    """The plan for rows whose i-th follows prefix `index[i]` of `blocks[i]`."""
+def plan_prefixes(found: Sequence[tuple[PrefixBlock, int]], device: torch.device) -> PrefixPlan:
+    """The plan for rows whose i-th follows prefix `found[i][1]` of the block `found[i][0]`."""
     members: dict[PrefixBlock, list[int]] = {}
-    for row, block in enumerate(blocks):
+    for row, (block, _) in enumerate(found):
         members.setdefault(block, []).append(row)
-    places = np.empty(len(blocks), np.int64)
+    index = np.array([i for _, i in found])
+    places = np.empty(len(found), np.int64)
     parts: list[BlockQueries] = []
     cells = 0
     for block, listed in members.items():
@@ -98,7 +109,9 @@ def plan_prefixes(blocks: Sequence[PrefixBlock], index: npt.NDArray[np.int64], d
         grid[group, within] = rows
         places[rows] = cells + group * grid.shape[1] + within
         cells += grid.size
-        parts.append(BlockQueries(block, slice(first, last + 1), torch.from_numpy(grid.reshape(-1)).to(device)))
+        parts.append(
+            BlockQueries(block, slice(first, last + 1), torch.from_numpy(grid.reshape(-1)).to(device))
+        )
     if len(parts) == 1 and np.array_equal(places, np.arange(cells)):
         return PrefixPlan(tuple(parts), None)
     return PrefixPlan(tuple(parts), torch.from_numpy(places).to(device))
@@ -109,7 +122,9 @@ def _with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float
     if q.device.type == "cpu":
         if bias is not None:
             bias = bias.expand(-1, q.shape[1], q.shape[2], -1)
-        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, attn_mask=bias, scale=scale)
+        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            q, k, v, attn_mask=bias, scale=scale
+        )
         return out, lse
     scores = (q @ k.transpose(-1, -2)).to(torch.promote_types(q.dtype, torch.float32)) * scale
     if bias is not None:

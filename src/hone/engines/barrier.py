@@ -49,7 +49,9 @@ class BarrierEngine(ABC):
     def leave(self) -> None:
         """One episode has ended. Raises EngineError if none is live."""
         if self._live == 0:
-            raise EngineError("An episode left that was not expected.", "Call `expect(live)` with all of them.")
+            raise EngineError(
+                "An episode left that was not expected.", "Call `expect(live)` with all of them."
+            )
         self._live -= 1
         self._serve_if_all_wait()
 

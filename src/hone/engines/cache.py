@@ -47,13 +47,15 @@ class PrefixStore:
         """The block of a prefix and its index there."""
         return self._found[prefix.tobytes()]
 
-    def add(self, block: PrefixBlock, prefixes: list[npt.NDArray[np.int32]], in_use: Collection[PrefixBlock]) -> None:
-        """Keep a block, and drop the oldest ones beyond the budget that are not `in_use`."""
-        keys = [p.tobytes() for p in prefixes]
-        self._blocks[block] = keys
-        self._found.update({key: (block, i) for i, key in enumerate(keys)})
+    def add(
+        self, blocks: dict[PrefixBlock, list[npt.NDArray[np.int32]]], live: Collection[PrefixBlock]
+    ) -> None:
+        """Keep `blocks` with their prefixes, and drop the oldest beyond the budget that are neither new nor `live`."""
+        for block, prefixes in blocks.items():
+            self._blocks[block] = [p.tobytes() for p in prefixes]
+            self._found.update({key: (block, i) for i, key in enumerate(self._blocks[block])})
         held = sum(b.nbytes for b in self._blocks)
-        for old in [b for b in self._blocks if b not in in_use and b is not block]:
+        for old in [b for b in self._blocks if b not in live and b not in blocks]:
             if held <= self._budget:
                 break
             held -= old.nbytes
@@ -72,7 +74,9 @@ class SuffixCache:
     def __init__(self) -> None:
         self.tensor: Float[torch.Tensor, "layers 2 slots Hkv T D"] = torch.empty(0, 2, 0, 0, 0, 0)
 
-    def ensure(self, shape: tuple[int, int, int, int, int, int], dtype: torch.dtype, device: torch.device) -> None:
+    def ensure(
+        self, shape: tuple[int, int, int, int, int, int], dtype: torch.dtype, device: torch.device
+    ) -> None:
         """Make the tensor at least as large as `shape` = (layers, 2, slots, Hkv, T, D)."""
         have = self.tensor
         if have.dtype != dtype or have.device != device or any(h < s for h, s in zip(have.shape, shape)):

@@ -52,15 +52,23 @@ def _fuse(parameters: Sequence[nn.Parameter | None]) -> Tensor | None:
     if not present:
         return None
     if len(present) < len(parameters):
-        raise EngineError("Some of the projections to be fused have a bias and some have none.", "Use transformers.")
+        raise EngineError(
+            "Some of the projections to be fused have a bias and some have none.", "Use transformers."
+        )
     base = present[0]
-    fused = base.data.as_strided((sum(len(p) for p in present), *base.shape[1:]), base.stride()) if _in_one(present) else None
+    fused = (
+        base.data.as_strided((sum(len(p) for p in present), *base.shape[1:]), base.stride())
+        if _in_one(present)
+        else None
+    )
     if fused is None:
         fused = torch.cat([p.data for p in present])
         for p, part in zip(present, fused.split([len(p) for p in present])):
             p.data = part
     if not _in_one(present):
-        raise EngineError("Fused projections no longer view the model's weights.", "Report this: it is a bug.")
+        raise EngineError(
+            "Fused projections no longer view the model's weights.", "Report this: it is a bug."
+        )
     return fused
 
 
@@ -112,7 +120,10 @@ class NativeModel:
                 qkv = _fuse([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight])
                 gate_up = _fuse([m.gate_proj.weight, m.up_proj.weight])
                 assert qkv is not None and gate_up is not None  # a linear layer has a weight
-                biases = [_fuse([x.bias for x in part]) for part in ((a.q_proj, a.k_proj, a.v_proj), (m.gate_proj, m.up_proj))]
+                biases = [
+                    _fuse([x.bias for x in part])
+                    for part in ((a.q_proj, a.k_proj, a.v_proj), (m.gate_proj, m.up_proj))
+                ]
                 self._fused.append(_Fused(qkv, biases[0], gate_up, biases[1]))
         self.device = self._fused[0].qkv.device
         self.dtype = self._fused[0].qkv.dtype
@@ -154,7 +165,9 @@ class NativeModel:
         """Output projection, residual and feed-forward part of a layer."""
         layer, fused = self.model.model.layers[index], self._fused[index]
         residual = residual + layer.self_attn.o_proj(attended)
-        gate, up = F.linear(_norm(residual, layer.post_attention_layernorm), fused.gate_up, fused.gate_up_bias).chunk(2, -1)
+        gate, up = F.linear(
+            _norm(residual, layer.post_attention_layernorm), fused.gate_up, fused.gate_up_bias
+        ).chunk(2, -1)
         out: Tensor = residual + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
         return out
 
@@ -177,7 +190,9 @@ class NativeModel:
         last = torch.from_numpy(np.arange(rows) * longest + lengths - 1).to(self.device)
         bias = None
         if not real.all():
-            bias = torch.zeros(rows, 1, 1, longest).masked_fill(~torch.from_numpy(real)[:, None, None], -torch.inf)
+            bias = torch.zeros(rows, 1, 1, longest).masked_fill(
+                ~torch.from_numpy(real)[:, None, None], -torch.inf
+            )
             bias = bias.to(self.device, self.dtype)
         return PrefixBlock(stored, bias, _norm(x[last], self.model.model.norm), lengths)
 

@@ -65,15 +65,19 @@ def settings(params: Sequence[SamplingParams], device: torch.device | str = "cpu
     )
 
 
-def support(logprobs: Float[torch.Tensor, "rows vocabulary"], rows: RowSettings) -> Bool[torch.Tensor, "rows vocabulary"]:
+def support(
+    logprobs: Float[torch.Tensor, "rows vocabulary"], rows: RowSettings
+) -> Bool[torch.Tensor, "rows vocabulary"]:
     """Which tokens truncation keeps. The likeliest token is always kept."""
-    ordered, order = logprobs.sort(-1, descending=True, stable=True)
+    ordered, order = logprobs.sort(stable=True, dim=-1, descending=True)
     probs = ordered.exp()
     kept = torch.ones_like(order, dtype=torch.bool)
     if rows.top_k is not None:
         kept &= (torch.arange(order.shape[-1], device=order.device) < rows.top_k) | (rows.top_k == 0)
         probs = probs * kept / (probs * kept).sum(-1, keepdim=True)
-    if rows.top_p is not None:  # the smallest set that holds top_p: a token stays if those before it hold less
+    if (
+        rows.top_p is not None
+    ):  # the smallest set that holds top_p: a token stays if those before it hold less
         kept &= ((probs.cumsum(-1) - probs) < rows.top_p) | (rows.top_p == 1)
     if rows.min_p is not None:
         kept &= probs >= rows.min_p * probs[:, :1]

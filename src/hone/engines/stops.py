@@ -22,7 +22,9 @@ class Stops:
         self._tokenizer = tokenizer
         self._ends = np.zeros(vocabulary, dtype=bool)
         self._ends[[t for t in end_tokens if t < vocabulary]] = True
-        self._candidates: dict[tuple[str, ...], npt.NDArray[np.bool_]] = {(): np.zeros(vocabulary, dtype=bool)}
+        self._candidates: dict[tuple[str, ...], npt.NDArray[np.bool_]] = {
+            (): np.zeros(vocabulary, dtype=bool)
+        }
 
     def candidates(self, stop: tuple[str, ...]) -> Bool[np.ndarray, "vocabulary"]:
         """Tokens that can complete one of `stop`: their text may hold the last character of one."""

@@ -38,7 +38,9 @@ class Demonstration:
         prompt = Segment(context.encode(request.problem.prompt), "prompt")
         out = []
         for i in range(request.count if self.mix else 1):
-            text = self._write(request.problem, context, context.noise.child(request.group, i).path, context.noise.step)
+            text = self._write(
+                request.problem, context, context.noise.child(request.group, i).path, context.noise.step
+            )
             tokens = context.encode_answer(text)
             leaf = Segment(tokens, "action", prompt, np.zeros(len(tokens), np.float32))
             labels = {"group": request.group, "rollout": i, "variant": request.variant}

@@ -66,7 +66,9 @@ def _pad(rows: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return out, real
 
 
-def _make_bucket(queries: list[np.ndarray], keys: list[np.ndarray], own: bool, device: torch.device) -> Bucket:
+def _make_bucket(
+    queries: list[np.ndarray], keys: list[np.ndarray], own: bool, device: torch.device
+) -> Bucket:
     q, q_real = _pad(queries)
     k, k_real = _pad(keys)
     bias = None
@@ -142,9 +144,16 @@ def _fold(x: Tensor, bucket: Bucket, num_kv: int) -> Tensor:
     return xb.reshape(rows, num_kv, rep * lq, *x.shape[2:])
 
 
-def _attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float) -> tuple[Tensor, Tensor]:
+def _fused(q: Tensor) -> bool:
+    """Whether torch's fused CPU attention, which also gives the log-sum-exp, serves this tensor."""
+    return q.device.type == "cpu"
+
+
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool, scale: float
+) -> tuple[Tensor, Tensor]:
     """Attention output and log-sum-exp of one bucket."""
-    if q.device.type == "cpu":
+    if _fused(q):
         if bias is not None:
             bias = bias.to(q.dtype).expand(-1, q.shape[1], q.shape[2], -1)
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
@@ -166,10 +175,18 @@ def _masked(scores: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
 
 
 def _attend_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, bias: Tensor | None, causal: bool, scale: float
+    grad: Tensor,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    out: Tensor,
+    lse: Tensor,
+    bias: Tensor | None,
+    causal: bool,
+    scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of one part, given the merged output and lse of its rows."""
-    if q.device.type == "cpu":
+    if _fused(q):
         if bias is not None:
             bias = bias.to(q.dtype).expand(-1, q.shape[1], q.shape[2], -1)
         gq, gk, gv = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(

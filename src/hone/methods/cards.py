@@ -12,7 +12,17 @@ import yaml
 
 from hone.core.errors import RecipeError, nearest
 
-STAGES = ("curriculum", "episode", "rewards", "selectors", "credit", "objective", "policy", "compute", "evals")
+STAGES = (
+    "curriculum",
+    "episode",
+    "rewards",
+    "selectors",
+    "credit",
+    "objective",
+    "policy",
+    "compute",
+    "evals",
+)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,9 @@ def _paths(forest: Forest) -> list[np.ndarray]:
         start += length
         last = int(own[-1])
         segment = next((s, n) for s, n in forest.segments if s <= last < s + n)
-        out.append(np.concatenate([family_of.get(last, np.empty(0, np.int64)), np.arange(segment[0], last + 1)]))
+        out.append(
+            np.concatenate([family_of.get(last, np.empty(0, np.int64)), np.arange(segment[0], last + 1)])
+        )
     return out
 
 

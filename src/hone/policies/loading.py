@@ -24,7 +24,9 @@ def resolve_device(name: str = "auto") -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         first = str(error).splitlines()[0]
-        raise PolicyError(f"`device: {name}` cannot be used: {first}", "Use `auto`, `cpu` or `cuda`.") from None
+        raise PolicyError(
+            f"`device: {name}` cannot be used: {first}", "Use `auto`, `cpu` or `cuda`."
+        ) from None
     return device
 
 
@@ -51,9 +53,10 @@ def load_policy(name: str, *, device: str = "auto", dtype: str = "auto", seed: i
         from hone.policies import embedded
 
         config = embedded.sprout_config() if name.startswith("sprout") else embedded.micro_config()
-        model, tokenizer = embedded.build(config, seed)
+        built: tuple[Any, Any] = embedded.build(config, seed)
     else:
-        model, tokenizer = _load(str(SPROUT) if name == "sprout" else name)
+        built = _load(str(SPROUT) if name == "sprout" else name)
+    model, tokenizer = built
     policy = TokenPolicy(model.to(where), tokenizer, resolve_autocast(dtype, where))
     head = Path(name) / VALUE_HEAD
     if head.is_file():
@@ -85,7 +88,9 @@ def _load(name: str) -> tuple[Any, Any]:
     except (OSError, ValueError, KeyError) as error:
         raise _explain(name, "model", error) from None
     if tokenizer.eos_token_id is None:
-        raise PolicyError(f"The tokenizer of `{name}` has no end token.", "Set `eos_token` in its tokenizer config.")
+        raise PolicyError(
+            f"The tokenizer of `{name}` has no end token.", "Set `eos_token` in its tokenizer config."
+        )
     return model.eval(), tokenizer
 
 
@@ -95,7 +100,11 @@ def _check_folder(folder: Path) -> None:
         raise PolicyError(f"`model: {folder}` is not a folder.", "Give a folder in Hugging Face layout.")
     if not (folder / "config.json").is_file():
         final = folder / "final" / "config.json"
-        hint = f"This is a run folder; its model is `{folder}/final`." if final.is_file() else "It needs config.json."
+        hint = (
+            f"This is a run folder; its model is `{folder}/final`."
+            if final.is_file()
+            else "It needs config.json."
+        )
         raise PolicyError(f"`model: {folder}` holds no model.", hint)
     names = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "vocab.json")
     if not any((folder / n).is_file() for n in names):
@@ -108,5 +117,7 @@ def _check_folder(folder: Path) -> None:
 def _explain(name: str, part: str, error: Exception) -> PolicyError:
     """One paragraph from what transformers raised."""
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    hint = nearest(name, EMBEDDED) if "/" not in name else "Check the name, the network and your access to it."
+    hint = (
+        nearest(name, EMBEDDED) if "/" not in name else "Check the name, the network and your access to it."
+    )
     return PolicyError(f"The {part} of `{name}` cannot be loaded: {first}", hint)

@@ -88,7 +88,9 @@ class TokenPolicy:
     ) -> Scores:
         """Logprobs (and entropies, values) of the action tokens of `forest`; differentiable."""
         forest_device = self.device
-        with torch.autocast(forest_device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
+        with torch.autocast(
+            forest_device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None
+        ):
             hidden = self._hidden(forest) if self.shares_prefixes else expanded.hidden(self.model, forest)
         hidden = hidden.to(self.value_dtype)
         weight = self.model.get_output_embeddings().weight.to(hidden.dtype)
@@ -97,7 +99,9 @@ class TokenPolicy:
         predicted = None
         if values:
             if self.value_head is None:
-                raise PolicyError("Values were asked of a policy without a value head.", "Call add_value_head first.")
+                raise PolicyError(
+                    "Values were asked of a policy without a value head.", "Call add_value_head first."
+                )
             predicted = self.value_head(hidden.to(self.value_head.weight.dtype))[:, 0]
         return Scores(logprobs, entropies, predicted)
 
@@ -136,7 +140,9 @@ class TokenPolicy:
         scale = float(expected.abs().max()) or 1.0
         worst = float((got - expected).abs().max()) / scale
         limit = 1e-3 if expected.dtype == self.model.dtype else 5e-2
-        return "" if worst < limit else f"its hidden states differ by {worst:.1g} of their scale over the forest"
+        return (
+            "" if worst < limit else f"its hidden states differ by {worst:.1g} of their scale over the forest"
+        )
 
     def encode(self, prompt: Prompt) -> Tokens:
         """Tokens of a prompt: chat messages through the chat template, text with the tokenizer's own prefix."""
@@ -146,7 +152,9 @@ class TokenPolicy:
                     "The prompt is a list of chat messages, but the tokenizer has no chat template.",
                     "Use a chat model, or text prompts.",
                 )
-            text = self.tokenizer.apply_chat_template(list(prompt), tokenize=False, add_generation_prompt=True)
+            text = self.tokenizer.apply_chat_template(
+                list(prompt), tokenize=False, add_generation_prompt=True
+            )
             ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
             ids = self.tokenizer(prompt)["input_ids"]
@@ -154,7 +162,9 @@ class TokenPolicy:
             while ids and ids[-1] in self.end_tokens:
                 ids = ids[:-1]
         if not ids:
-            raise PolicyError("A prompt became no tokens at all.", "Give every problem a prompt that is not empty.")
+            raise PolicyError(
+                "A prompt became no tokens at all.", "Give every problem a prompt that is not empty."
+            )
         return np.asarray(ids, dtype=np.int32)
 
     def encode_answer(self, text: str) -> Tokens:
@@ -173,7 +183,9 @@ class TokenPolicy:
 
     def save(self, folder: Path, dtype: torch.dtype | None = None) -> None:
         """Write the Hugging Face layout (and the value head beside it) into `folder`."""
-        state = {k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in self.model.state_dict().items()}
+        state = {
+            k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in self.model.state_dict().items()
+        }
         self.model.save_pretrained(folder, state_dict=state, safe_serialization=True)
         if dtype is not None:
             self._record_dtype(folder, dtype)
@@ -181,7 +193,9 @@ class TokenPolicy:
         if self.value_head is not None:
             from safetensors.torch import save_file
 
-            save_file({k: v.detach().cpu() for k, v in self.value_head.state_dict().items()}, folder / VALUE_HEAD)
+            save_file(
+                {k: v.detach().cpu() for k, v in self.value_head.state_dict().items()}, folder / VALUE_HEAD
+            )
 
     @staticmethod
     def _record_dtype(folder: Path, dtype: torch.dtype) -> None:

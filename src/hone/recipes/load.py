@@ -37,14 +37,16 @@ def read(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     path = Path(source)
     if path.suffix in (".yaml", ".yml") or path.is_file():
         if not path.is_file():
-            raise RecipeError(f"The recipe file {path} does not exist.", f"Shipped recipes: {', '.join(names())}.")
+            raise RecipeError(
+                f"The recipe file {path} does not exist.", f"Shipped recipes: {', '.join(names())}."
+            )
         return _parse(path.read_text(encoding="utf-8"), str(path))
     return _parse(text(str(source)), str(source))
 
 
 def _parse(body: str, where: str) -> dict[str, Any]:
     try:
-        data = yaml.load(body, Loader=StrictLoader)  # noqa: S506 - a SafeLoader that refuses duplicate keys
+        data = yaml.load(body, Loader=StrictLoader)
     except yaml.YAMLError as error:
         first = " ".join(str(error).split())
         raise RecipeError(f"{where} is not valid YAML: {first}.", "Correct the file.") from None
@@ -71,7 +73,7 @@ StrictLoader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
 def scalar(value: str) -> Any:
     """The value of an override as YAML reads it, with `1e-6` a number and lists as `a,b` or `[a, b]`."""
     try:
-        parsed = yaml.load(value, Loader=StrictLoader)  # noqa: S506
+        parsed = yaml.load(value, Loader=StrictLoader)
     except yaml.YAMLError:
         return value
     return _numbers(parsed)
@@ -97,7 +99,9 @@ def parse_overrides(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, found, value = pair.partition("=")
         if not found or not key:
-            raise RecipeError(f"`{pair}` is not an override.", "Write `key=value`, for example `learning_rate=1e-4`.")
+            raise RecipeError(
+                f"`{pair}` is not an override.", "Write `key=value`, for example `learning_rate=1e-4`."
+            )
         out[key] = scalar(value)
     return out
 
@@ -115,14 +119,18 @@ def merge(data: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, An
             if below is None:
                 below = {}
             if not isinstance(below, Mapping):
-                raise RecipeError(f"`{dotted}` reaches into `{parent}`, which is {below!r}.", "Set the whole key.")
+                raise RecipeError(
+                    f"`{dotted}` reaches into `{parent}`, which is {below!r}.", "Set the whole key."
+                )
             node[parent] = dict(below)
             node = node[parent]
         node[last] = value
     return out
 
 
-def resolve(source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None) -> list[Recipe]:
+def resolve(
+    source: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+) -> list[Recipe]:
     """The phases of a recipe, each complete and checked; a recipe without `phases` is one phase.
 
     A phase inherits every key of the recipe and overrides it with its own. Raises RecipeError that names the key.
@@ -160,4 +168,6 @@ def _explain(error: ValidationError) -> RecipeError:
         fields = getattr(getattr(block, "annotation", None), "model_fields", {})
         return RecipeError(f"`{key}` is not a key.", nearest(str(first["loc"][-1]), sorted(fields)))
     message = first["msg"].removeprefix("Value error, ")
-    return RecipeError(f"`{key}` is {first['input']!r}: {message[:1].lower()}{message[1:]}.", "Correct the value.")
+    return RecipeError(
+        f"`{key}` is {first['input']!r}: {message[:1].lower()}{message[1:]}.", "Correct the value."
+    )

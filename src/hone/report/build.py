@@ -50,7 +50,7 @@ def build(runs_: Sequence[Path], out: Path | None = None) -> Path:
         return _write(page, Path(out) if out else run.path / "report.html")
     named = runs.distinct_names(read)
     cards = runs.overlay(named)
-    page = _page("runs.html", cards.values(), table=runs.table(named), curves=cards, notes=runs.notes(named),
+    page = _page("runs.html", cards.values(), table=runs.table(named), curves=cards, notes_=runs.notes(named),
                  differing=runs.differing(named), title=f"{len(named)} runs side by side")  # fmt: skip
     return _write(page, Path(out) if out else read[0].path.resolve().parent / "report.html")
 
@@ -81,7 +81,7 @@ def _page(template: str, cards: Iterable[panels.Panel], **content: Any) -> str:
     import jinja2
 
     def inert(value: Any) -> Any:
-        return clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        return value if isinstance(value, Markup) else clean(str(value))
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
@@ -91,7 +91,7 @@ def _page(template: str, cards: Iterable[panels.Panel], **content: Any) -> str:
     css = _css(d for card in cards for d in (card.narrow, card.wide) if d is not None)
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return environment.get_template(template).render(policy=policy, css=Markup(css), **content)  # noqa: S704
+    return environment.get_template(template).render(policy=policy, css=Markup(css), **content)
 
 
 def _css(drawings: Iterable[Drawing]) -> str:

@@ -141,7 +141,11 @@ def table(comparison: Comparison) -> tuple[list[str], list[list[tuple[str, str]]
         cells = [(method, f"{count(seeds)} seed{'s' * (seeds != 1)}")]
         for metric in comparison.metrics:
             row = found.get((method, metric))
-            mean = Estimate(*(number(row, key) for key in ("mean", "low", "high"))) if row else Estimate(math.nan)
+            mean = (
+                Estimate(*(number(row, key) for key in ("mean", "low", "high")))
+                if row
+                else Estimate(math.nan)
+            )
             cells.append((percent(mean.value, 1), span(mean) if row else ""))
         rows.append(cells)
     return ["", *comparison.metrics], rows
@@ -210,7 +214,9 @@ def _curves_panel(comparison: Comparison, key: str, title: str) -> Panel | None:
 
     legend = [(plots.look(at)[0], "line" if plots.look(at)[1] == "-" else "dash", method)
               for method, (at, *_) in means.items()]  # fmt: skip
-    return panel(title, "Mean over the seeds; the bands are 95% intervals of the mean.", legend, draw, hero=True)
+    return panel(
+        title, "Mean over the seeds; the bands are 95% intervals of the mean.", legend, draw, hero=True
+    )
 
 
 def _curve(run: RunData, key: str) -> tuple[Numbers, Numbers]:
@@ -254,7 +260,15 @@ def _seeds_panel(comparison: Comparison, metric: str) -> Panel | None:
         for at, (_, marks) in enumerate(values.items()):
             colour, _, marker = plots.look(at)
             aside = np.linspace(-0.16, 0.16, len(marks)) if len(marks) > 1 else np.zeros(len(marks))
-            ax.plot(at + aside, marks, linestyle="none", marker=marker, markersize=4.5, color=LIGHT[colour], alpha=0.8)
+            ax.plot(
+                at + aside,
+                marks,
+                linestyle="none",
+                marker=marker,
+                markersize=4.5,
+                color=LIGHT[colour],
+                alpha=0.8,
+            )
         if e := estimate(comparison.before, metric):
             ax.axhline(e.value, color=LIGHT["before"], linestyle="--", linewidth=1.4)
         ax.set_xticks(range(len(values)), [clean(m)[:14] for m in values])

@@ -58,9 +58,14 @@ def read_run(path: Path) -> RunData:
     for name in FILES[1:]:
         tables[name], torn = read_jsonl(path / name)
         if torn:
-            notes.append(f"The last line of {name} is torn (the writer was stopped in the middle); it is left out.")
+            notes.append(
+                f"The last line of {name} is torn (the writer was stopped in the middle); it is left out."
+            )
     metrics = {number(row, "step"): row for row in tables["metrics.jsonl"]}
-    evals = {(row.get("task"), row.get("split"), number(row, "step")): row for row in tables["eval.jsonl"]}
+    evals = {
+        (str(row.get("task")), str(row.get("split")), number(row, "step")): row
+        for row in tables["eval.jsonl"]
+    }
     return RunData(
         path=path,
         name=path.resolve().name,
@@ -95,7 +100,9 @@ def read_jsonl(path: Path) -> tuple[tuple[Row, ...], bool]:
                 f"`{path}` line {at} is not JSON: {error}.", "Restore the line or delete it."
             ) from None
         if not isinstance(row, dict):
-            raise CheckpointError(f"`{path}` line {at} is not a JSON object.", "Restore the line or delete it.")
+            raise CheckpointError(
+                f"`{path}` line {at} is not a JSON object.", "Restore the line or delete it."
+            )
         rows.append(row)
     return tuple(rows), False
 
@@ -105,7 +112,9 @@ def read_object(path: Path) -> Mapping[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError(f"`{path}` cannot be read: {error.strerror}.", "Give a folder that holds it.") from None
+        raise CheckpointError(
+            f"`{path}` cannot be read: {error.strerror}.", "Give a folder that holds it."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"`{path}` is not JSON: {error}.", "Restore the file.") from None
     if not isinstance(value, dict):
@@ -116,9 +125,9 @@ def read_object(path: Path) -> Mapping[str, Any]:
 def number(row: Row, key: str, default: float = math.nan) -> float:
     """`row[key]` as a finite float; `default` if it is missing, null, not a number or not finite."""
     value = row.get(key)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e300:
         return default
-    return float(value) if math.isfinite(value) else default
+    return float(value)
 
 
 def column(rows: Sequence[Row], key: str) -> Numbers:

@@ -51,7 +51,8 @@ def as_text(prompt: Any) -> str:
     """A prompt as one string; chat messages as `role: content`."""
     if isinstance(prompt, list):
         return "\n".join(
-            f"{m.get('role', '?')}: {m.get('content', '')}" if isinstance(m, Mapping) else str(m) for m in prompt
+            f"{m.get('role', '?')}: {m.get('content', '')}" if isinstance(m, Mapping) else str(m)
+            for m in prompt
         )
     return str(prompt)
 
@@ -65,7 +66,11 @@ def answer(sample: Row, others: Sequence[Row] = ()) -> Answer:
     """`sample` with its verdict. `others` are all stored answers to the same problem at the same step."""
     status, reward = str(sample.get("status", "ok")), number(sample, "reward")
     if status != "ok" or reward != reward:  # NaN: no reward was given
-        kind, sign, verdict = "none", "!", f"no verdict: {clean(status) if status != 'ok' else 'reward is missing'}"
+        kind, sign, verdict = (
+            "none",
+            "!",
+            f"no verdict: {shorten(status, 60)[0] if status != 'ok' else 'reward is missing'}",
+        )
     elif reward >= 1:
         kind, sign, verdict = "good", "✓", "right"
     elif reward <= 0:
@@ -111,4 +116,6 @@ def _pair(sides: Mapping[str, list[Row]]) -> Pair:
     one = next(iter(sides.values()))[0]
     prompt, left_out = shorten(as_text(one.get("prompt", "")), PROMPT_LIMIT)
     before, after = (answer(sides[w][0], sides[w]) if w in sides else None for w in ("before", "after"))
-    return Pair(clean(str(one.get("problem", ""))), figure(number(one, "level")), prompt, left_out, before, after)
+    return Pair(
+        clean(str(one.get("problem", ""))), figure(number(one, "level")), prompt, left_out, before, after
+    )

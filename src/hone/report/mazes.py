@@ -8,7 +8,9 @@ from markupsafe import Markup
 
 from hone.tasks.maze import MOVES
 
-ASIDE = 0.13  # a walk keeps to its right by this share of a cell, so that a way back does not cover the way there
+ASIDE = (
+    0.13  # a walk keeps to its right by this share of a cell, so that a way back does not cover the way there
+)
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,27 @@ def track(places: tuple[tuple[int, int], ...], stop_short: bool) -> list[tuple[f
 
     With `stop_short` the last place is a wall, and the line ends on its edge.
     """
-    points: list[tuple[float, float]] = []
-    for at, (a, b) in enumerate(zip(places, places[1:])):
-        down, right = b[0] - a[0], b[1] - a[1]
-        x, y = a[1] + 0.5 - ASIDE * down, a[0] + 0.5 + ASIDE * right
-        reach = 0.45 if stop_short and at == len(places) - 2 else 1.0
-        points += [(x, y), (x + reach * right, y + reach * down)]
-    return points
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(places, places[1:])]  # (down, right)
+    if not steps:
+        return []
+    asides = [(-ASIDE * down, ASIDE * right) for down, right in steps]  # (x, y)
+    middles = [(c + 0.5, r + 0.5) for r, c in places]
+    points = [_add(middles[0], asides[0])]
+    for middle, came, goes in zip(middles[1:], asides, asides[1:]):
+        if came == goes:
+            points.append(_add(middle, came))
+        elif came == (-goes[0], -goes[1]):  # turns back: cross to the other side
+            points += [_add(middle, came), _add(middle, goes)]
+        else:  # the corner where the two shifted lines meet
+            points.append(_add(_add(middle, came), goes))
+    reach = 0.55 if stop_short else 0.0
+    down, right = steps[-1]
+    end = _add(middles[-1], asides[-1])
+    return [*points, (end[0] - reach * right, end[1] - reach * down)]
+
+
+def _add(a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+    return a[0] + b[0], a[1] + b[1]
 
 
 def draw(found: Walk, label: str) -> Markup:
@@ -93,7 +109,7 @@ def draw(found: Walk, label: str) -> Markup:
         body += f'<path class="cross" d="M{x - 0.22:.2f} {y - 0.22:.2f}l.44 .44m0 -.44l-.44 .44"/>'
     (sx, sy), (gx, gy) = marks["S"], marks["G"]
     ring = f'<circle class="ring" cx="{gx}" cy="{gy}" r=".46"/>' if kind == "good" else ""
-    return Markup(  # noqa: S704
+    return Markup(
         f'<svg class="maze {kind}" viewBox="-.35 -.35 {width + 0.7} {height + 0.7}" role="img" aria-label="{{}}">'
         f'<rect class="floor" x="-.2" y="-.2" width="{width + 0.4}" height="{height + 0.4}" rx=".3"/>'
         f'<path class="wall" d="{walls}"/>'

@@ -63,10 +63,11 @@ def pass_at_k_panel(run: RunData, family: str = "pass") -> Panel | None:
     for role, row in zip(("before", "after"), before_after(run)):
         found = [(k, e) for k in ks(row, family) if (e := estimate(row, f"{family}@{k}")) is not None]
         if found:
-            curves.append((role, [k for k, _ in found], [e for _, e in found]))
-    if not curves or max(len(points) for _, points, _ in curves) < 2:
+            dash, marker = ("--", "s") if role == "before" else ("-", "o")
+            curves.append(plots.Curve(role, [k for k, _ in found], [e for _, e in found], dash, marker))
+    if not curves or max(len(curve.ks) for curve in curves) < 2:
         return None
-    legend = [key for key in (BEFORE, AFTER) if key[0] in {role for role, _, _ in curves}]
+    legend = [key for key in (BEFORE, AFTER) if key[0] in {curve.role for curve in curves}]
     return panel(
         f"{family}@k", words[family] + " Bars and shading: 95% intervals.", legend,
         lambda ax: plots.pass_at_k(ax, curves), hero=family == "pass",
@@ -90,9 +91,13 @@ def learning_curves(run: RunData) -> dict[str, Panel]:
         plots.percent_axis(ax, "pass rate")
         plots.count_axis(ax, plots.UNIT_LABELS[unit])
 
-    caption = "Held-out problems with 95% intervals; training problems as they were drawn, before each update."
+    caption = (
+        "Held-out problems with 95% intervals; training problems as they were drawn, before each update."
+    )
     return {
-        unit: panel("Learning curve", caption, legend, lambda ax, unit=unit: draw(ax, unit), hero=True, key=unit)
+        unit: panel(
+            "Learning curve", caption, legend, lambda ax, unit=unit: draw(ax, unit), hero=True, key=unit
+        )
         for unit in UNITS
         if unit == "step" or np.isfinite(column(run.metrics, unit)).any()
     }
@@ -106,12 +111,15 @@ def level_panel(run: RunData) -> Panel | None:
         rows: list[Row] = [r for r in listed if isinstance(r, Mapping)] if isinstance(listed, list) else []
         rows = sorted((r for r in rows if estimate(r, "pass@1")), key=lambda r: number(r, "level", 0.0))
         if rows:
-            found[role] = [number(r, "level", 0.0) for r in rows], [e for r in rows if (e := estimate(r, "pass@1"))]
-    if not found or max(len(levels) for levels, _ in found.values()) < 2:
+            found[role] = (
+                [number(r, "level", 0.0) for r in rows],
+                [e for r in rows if (e := estimate(r, "pass@1"))],
+            )
+    every = sorted({level for levels, _ in found.values() for level in levels})
+    if len(every) < 2:
         return None
 
     def draw(ax: Axes) -> None:
-        every = sorted({level for levels, _ in found.values() for level in levels})
         shift = min(b - a for a, b in zip(every, every[1:])) * 0.09
         for role, (levels, estimates) in found.items():
             side = -shift if role == "before" else shift
@@ -129,7 +137,11 @@ def histogram_panel(run: RunData) -> Panel | None:
     rates = {}
     for role, row in zip(("before", "after"), before_after(run)):
         values = row.get("rates") if row else None
-        numbers = [v for v in values if isinstance(v, (int, float))] if isinstance(values, list) else []
+        numbers = (
+            [v for v in values if isinstance(v, (int, float)) and np.isfinite(v)]
+            if isinstance(values, list)
+            else []
+        )
         if numbers:
             rates[role] = np.clip(np.array(numbers, dtype=np.float64), 0, 1)
     if not rates:
@@ -147,7 +159,7 @@ def histogram_panel(run: RunData) -> Panel | None:
         plots.count_axis(ax, "problems", "y")
 
     legend = [(role, "block", f"{role} training") for role in rates]
-    caption = "Mass moving from the left to the right: problems that were out of reach become routine."
+    caption = "On the left, problems out of reach; on the right, problems solved as a matter of routine."
     return panel("Per-problem pass rates", caption, legend, draw)
 
 
@@ -161,6 +173,7 @@ class Lines:
     series: Sequence[tuple[str, str, str]]
     share: bool = False
     log: bool = False
+    smoothed: bool = True
 
 
 PROGRESS = (
@@ -179,7 +192,8 @@ PROGRESS = (
 HEALTH = (
     Lines("Sampler against trainer", "Divergence between the two sets of log-probabilities. Rounding errors are far "
           "below 0.001; more means that the sampler is not the model being trained.", "nats",
-          (("mismatch/k3", "after", "mean (k3)"), ("mismatch/max", "train", "largest difference")), log=True),
+          (("mismatch/k3", "after", "mean (k3)"), ("mismatch/max", "train", "largest difference")),
+          log=True, smoothed=False),
     Lines("Gradient norm", "Before clipping.", "norm", (("grad_norm", "after", "gradient norm"),)),
     Lines("Clip share", "Share of tokens whose ratio met the clipping bound.", "share of tokens",
           (("clip_share", "after", "clipped"),), share=True),
@@ -187,7 +201,8 @@ HEALTH = (
           (("kl/k1", "after", "k1"), ("kl/k3", "train", "k3"))),
     Lines("Distance from the reference", "Divergence from the reference model.", "nats per token",
           (("reference_kl", "after", "KL to the reference"),)),
-    Lines("Learning rate", "As scheduled.", "learning rate", (("learning_rate", "after", "learning rate"),)),
+    Lines("Learning rate", "As scheduled.", "learning rate", (("learning_rate", "after", "learning rate"),),
+          smoothed=False),
 )  # fmt: skip
 _DASH_OF = {"after": "-", "train": "--", "bad": ":", "good": "-."}
 
@@ -201,14 +216,20 @@ def lines_panel(run: RunData, lines: Lines) -> Panel | None:
     steps = column(run.metrics, "step")
 
     def draw(ax: Axes) -> None:
+        from matplotlib.ticker import FuncFormatter, NullLocator
+
         for values, role, _ in found:
             shown: Numbers = np.where(values > 0, values, np.nan) if lines.log else values
-            plots.line(ax, steps, shown, role, _DASH_OF[role], smoothed=not lines.log)
+            plots.line(ax, steps, shown, role, _DASH_OF[role], smoothed=lines.smoothed)
         plots.count_axis(ax, "step")
         if lines.share:
             plots.percent_axis(ax, lines.unit, whole=False)
         elif lines.log and any((values > 0).any() for values, _, _ in found):
             ax.set_yscale("log")
+            ax.yaxis.set_minor_locator(NullLocator())
+            ax.yaxis.set_major_formatter(
+                FuncFormatter(lambda y, _: f"{y:.0e}".replace("e-0", "e−").replace("e+0", "e"))
+            )
             ax.set_ylabel(lines.unit)
         else:
             ax.set_ylim(min(0.0, ax.get_ylim()[0]), max(ax.get_ylim()[1], 1e-12))
@@ -220,13 +241,21 @@ def lines_panel(run: RunData, lines: Lines) -> Panel | None:
 
 def loss_panel(run: RunData) -> Panel | None:
     """The named components of the loss."""
-    keys = sorted({key for row in run.metrics[:1] + run.metrics[-1:] for key in row if key.startswith("loss/")})
+    keys = sorted(
+        {key for row in run.metrics[:1] + run.metrics[-1:] for key in row if key.startswith("loss/")}
+    )
     series = [(key, role, key.removeprefix("loss/")) for key, role in zip(keys, _DASH_OF)]
-    caption = "Its height says little in reinforcement learning: it is a handle for the gradient, not a measure."
+    caption = (
+        "Its height says little in reinforcement learning: it is a handle for the gradient, not a measure."
+    )
     return lines_panel(run, Lines("Loss by component", caption, "loss", series)) if series else None
 
 
-TIMES = (("time/sample", "after", "sampling"), ("time/reward", "good", "rewards"), ("time/train", "train", "training"))
+TIMES = (
+    ("time/sample", "after", "sampling"),
+    ("time/reward", "good", "rewards"),
+    ("time/train", "train", "training"),
+)
 
 
 def time_shares(run: RunData) -> list[tuple[str, str, float]]:
@@ -248,11 +277,13 @@ def time_panel(run: RunData) -> Panel | None:
         base = np.zeros(len(steps))
         for key, role, _ in parts:
             top = base + np.nan_to_num(column(run.metrics, key))
-            ax.fill_between(*plots.thin(steps, base), plots.thin(steps, top)[1], color=LIGHT[role], linewidth=0, alpha=0.8)
+            ax.fill_between(
+                *plots.thin(steps, base), plots.thin(steps, top)[1], color=LIGHT[role], linewidth=0, alpha=0.8
+            )
             base = top
         ax.set_ylim(0, None)
         ax.set_ylabel("seconds per step")
         plots.count_axis(ax, "step")
 
     return panel("Seconds per step", "Stacked, in the order of the legend from below.",
-                 [(role, "block", label) for _, role, label in parts], draw)  # fmt: skip
+                 [(role, "block", label) for _, role, label in parts], draw, hero=True)  # fmt: skip

@@ -9,17 +9,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hone.report import mazes, plots
-from hone.report.data import RunData, before_after, column, estimate, evals_of, ks, number, read_run, spent_at, spent_before
+from hone.report.data import (
+    RunData,
+    before_after,
+    column,
+    estimate,
+    evals_of,
+    ks,
+    number,
+    read_run,
+    spent_at,
+    spent_before,
+)
 from hone.report.gallery import as_text
 from hone.report.story import headline
 from hone.report.theme import LIGHT, style
+from hone.report.words import clean
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
 MAZES = 3
-WIDTH, HEIGHT = 12.0, 4.7  # inches
+WIDTH, HEIGHT = 12.0, 4.6  # inches
 
 
 def story_figure(run: Path, path: Path) -> Path:
@@ -36,11 +48,11 @@ def story_figure(run: Path, path: Path) -> Path:
     told = headline(read)
     with style():
         figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained", facecolor="white")
-        top, main = figure.subfigures(2, 1, height_ratios=[0.15, 0.85])
+        top, main = figure.subfigures(2, 1, height_ratios=[0.19, 0.81])
         change = " → ".join(part for part in (told.before, told.after) if part)
-        top.text(0.012, 0.62, f"{told.name}  {change}", size=21, weight="bold", va="center")
-        top.text(0.012, 0.08, told.deck, size=12, color=LIGHT["muted"], va="center")
-        widths = [0.36, 0.64] if walks else [0.0001, 1]
+        top.text(0.012, 0.68, f"{clean(told.name)}  {change}", size=21, weight="bold", va="center")
+        top.text(0.012, 0.27, clean(told.deck), size=12, color=LIGHT["muted"], va="center")
+        widths = [0.4, 0.6] if walks else [0.0001, 1]
         left, right = main.subfigures(1, 2, width_ratios=widths)
         if walks:
             _draw_walks(left, walks)
@@ -61,7 +73,9 @@ def _walks(run: RunData) -> list[tuple[mazes.Walk, mazes.Walk]]:
     for pair in sides.values():
         rows = mazes.grid(as_text(next(iter(pair.values())).get("prompt", "")))
         if len(pair) == 2 and rows:
-            found.append(tuple(mazes.walk(rows, str(pair[when].get("text", ""))) for when in ("before", "after")))
+            found.append(
+                tuple(mazes.walk(rows, str(pair[when].get("text", ""))) for when in ("before", "after"))
+            )
     return [(before, after) for before, after in found[:MAZES]]
 
 
@@ -104,14 +118,17 @@ def draw_maze(ax: Axes, walk: mazes.Walk) -> None:
     ax.set_yticks([])
     ax.grid(visible=False)
     ax.set_frame_on(False)
-    ax.set_xlabel("✓ goal" if good else f"✗ {'wall' if walk.end == 'wall' else 'not there'}", color=colour, size=9.5,
+    ax.set_xlabel("✓ goal" if good else f"✗ {walk.end}", color=colour, size=9.5,
                   labelpad=2, family="DejaVu Sans")  # fmt: skip
 
 
 def _draw_curves(figure: SubFigure | Figure, run: RunData) -> None:
     before, after = before_after(run)
-    curves = [(role, ks(row), [e for k in ks(row) if (e := estimate(row, f"pass@{k}"))])
-              for role, row in (("before", before), ("after", after)) if len(ks(row)) > 1]  # fmt: skip
+    curves = [
+        plots.Curve(role, ks(row), [e for k in ks(row) if (e := estimate(row, f"pass@{k}"))], dash, marker)
+        for role, row, dash, marker in (("before", before, "--", "s"), ("after", after, "-", "o"))
+        if len(ks(row)) > 1
+    ]
     axes = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
     rows = [row for row in evals_of(run) if estimate(row, "pass@1")]
     curve = axes[0]
@@ -121,7 +138,9 @@ def _draw_curves(figure: SubFigure | Figure, run: RunData) -> None:
         plots.line(curve, spent_before(run, "rollouts"), rates, "train", "--")
         curve.plot([], [], color=LIGHT["train"], linestyle="--", label="training problems")
     found = [e for row in rows if (e := estimate(row, "pass@1"))]
-    plots.with_intervals(curve, spent_at(run, rows, "rollouts"), found, "after", label="held-out pass@1, 95% intervals")
+    plots.with_intervals(
+        curve, spent_at(run, rows, "rollouts"), found, "after", label="held-out pass@1, 95% intervals"
+    )
     plots.percent_axis(curve, "pass rate")
     plots.count_axis(curve, plots.UNIT_LABELS["rollouts"])
     curve.legend(frameon=False, loc="upper left", fontsize=9.5)
@@ -130,6 +149,8 @@ def _draw_curves(figure: SubFigure | Figure, run: RunData) -> None:
     wide = axes[1]
     wide.set_title("pass@k", loc="left", size=12, weight="bold")
     plots.pass_at_k(wide, curves)
-    for role, ks_, estimates in curves:
-        wide.annotate(role, (ks_[0], estimates[0].value), (6, -13), textcoords="offset points", color=LIGHT[role],
-                      weight="bold", size=10.5)  # fmt: skip
+    wide.set_xlabel("k answers per problem (log scale)")
+    for line in curves:
+        shift, side = ((-9, 7), "right") if line.role == "after" else ((9, -14), "left")
+        wide.annotate(line.role, (line.ks[1], line.estimates[1].value), shift, textcoords="offset points", ha=side,
+                      color=LIGHT[line.role], weight="bold", size=10.5)  # fmt: skip

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hone.report.data import Estimate, Numbers
 from hone.report.theme import DASHES, LIGHT, MARKERS, SERIES
-from hone.report.words import count
+from hone.report.words import clean, count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,7 +64,15 @@ def with_intervals(
     """Points at `xs` with vertical 95% intervals, joined by a line."""
     at = np.asarray(xs, dtype=np.float64)
     value, low, high = (np.array([getattr(e, part) for e in estimates]) for part in ("value", "low", "high"))
-    ax.plot(at, value, color=LIGHT[colour], marker=marker, markersize=4.5, linestyle=dash if joined else "none", label=label)
+    ax.plot(
+        at,
+        value,
+        color=LIGHT[colour],
+        marker=marker,
+        markersize=4.5,
+        linestyle=dash if joined else "none",
+        label=label,
+    )
     known = np.isfinite(low) & np.isfinite(high) & np.isfinite(at)
     ax.vlines(at[known], low[known], high[known], color=LIGHT[colour], linewidth=1.3, alpha=0.75)
 
@@ -73,17 +82,27 @@ def band(ax: Axes, xs: Numbers, low: Numbers, high: Numbers, colour: str) -> Non
     ax.fill_between(xs, low, high, color=LIGHT[colour], alpha=0.16, linewidth=0)
 
 
-def pass_at_k(ax: Axes, curves: Sequence[tuple[str, Sequence[int], Sequence[Estimate]]], family: str = "pass") -> None:
-    """`family`@k against k for each (role of colour, ks, estimates), log2 axis, with shaded intervals."""
+@dataclass(frozen=True)
+class Curve:
+    """Estimates against k, drawn in the colour of `role`."""
+
+    role: str
+    ks: Sequence[int]
+    estimates: Sequence[Estimate]
+    dash: str = "-"
+    marker: str = "o"
+
+
+def pass_at_k(ax: Axes, curves: Sequence[Curve]) -> None:
+    """Shares of problems against k on a log2 axis, with shaded intervals."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    every = sorted({k for _, ks, _ in curves for k in ks})
-    for role, ks, estimates in curves:
-        xs = np.array(ks, dtype=np.float64)
-        dash, marker = ("--", "s") if role == "before" else ("-", "o")
-        low, high = np.array([e.low for e in estimates]), np.array([e.high for e in estimates])
-        band(ax, xs, low, high, role)
-        with_intervals(ax, xs, estimates, role, marker, dash)
+    every = sorted({k for curve in curves for k in curve.ks})
+    for curve in curves:
+        xs = np.array(curve.ks, dtype=np.float64)
+        low, high = (np.array([getattr(e, end) for e in curve.estimates]) for end in ("low", "high"))
+        band(ax, xs, low, high, curve.role)
+        with_intervals(ax, xs, curve.estimates, curve.role, curve.marker, curve.dash)
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_locator(FixedLocator([float(k) for k in every]))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -102,7 +121,7 @@ def percent_axis(ax: Axes, label: str, whole: bool = True) -> None:
     else:
         ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 * y:.3g}%"))
-    ax.set_ylabel(label)
+    ax.set_ylabel(clean(label))
 
 
 def count_axis(ax: Axes, label: str, axis: str = "x") -> None:
@@ -135,5 +154,6 @@ def forest(ax: Axes, rows: Sequence[tuple[str, float, float, float]]) -> None:
 
 
 def look(index: int) -> tuple[str, str, str]:
-    """(colour role, dash, marker) of series `index`: neighbours differ in all three."""
-    return SERIES[index % len(SERIES)], DASHES[index % len(DASHES)], MARKERS[index % len(MARKERS)]
+    """(colour role, dash, marker) of series `index`: neighbours differ in all three, the first 32 in one at least."""
+    turn = index + index // len(SERIES)  # a colour that comes again has another dash
+    return SERIES[index % len(SERIES)], DASHES[turn % len(DASHES)], MARKERS[turn % len(MARKERS)]

@@ -56,7 +56,9 @@ def eval_table(run: RunData) -> tuple[list[str], list[list[tuple[str, str]]]]:
 def distinct_names(read: Sequence[RunData]) -> list[RunData]:
     """The runs, with the parent folder's name in front where two have the same name."""
     names = Counter(run.name for run in read)
-    longer = [f"{run.path.resolve().parent.name}/{run.name}" if names[run.name] > 1 else run.name for run in read]
+    longer = [
+        f"{run.path.resolve().parent.name}/{run.name}" if names[run.name] > 1 else run.name for run in read
+    ]
     again = Counter(longer)
     return [replace(run, name=f"{name} ({at})" if again[name] > 1 else name)
             for at, (run, name) in enumerate(zip(read, longer), start=1)]  # fmt: skip
@@ -78,8 +80,12 @@ def overlay(read: Sequence[RunData]) -> dict[str, Panel]:
     if any(len(ks(row)) > 1 for _, row in finals):
 
         def draw(ax: Axes) -> None:
-            plots.pass_at_k(ax, [(plots.look(at)[0], ks(row), [e for k in ks(row) if (e := estimate(row, f"pass@{k}"))])
-                                 for at, (_, row) in enumerate(finals) if ks(row)])  # fmt: skip
+            curves = []
+            for at, (_, row) in enumerate(finals):
+                colour, dash, marker = plots.look(at)
+                found = [e for k in ks(row) if (e := estimate(row, f"pass@{k}"))]
+                curves.append(plots.Curve(colour, ks(row), found, dash, marker))
+            plots.pass_at_k(ax, curves)
 
         cards["pass@k"] = panel("pass@k after training", "95% intervals.", legend, draw, hero=True)
     return cards
@@ -144,6 +150,7 @@ def notes(read: Sequence[RunData]) -> list[str]:
     settings = {tuple(str(row.get(key)) for key in ("task", "split", "problems", "samples"))
                 for run in read if (row := next(iter(evals_of(run)), None))}  # fmt: skip
     if len(settings) > 1:
-        found.append("The runs were evaluated differently (task, split, problems or samples); their figures do not compare.")
+        found.append(
+            "The runs were evaluated differently (task, split, problems or samples); their figures do not compare."
+        )
     return found
-

@@ -9,8 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from hone.report.data import Estimate, Row, RunData, before_after, column, estimate, ks, method_of, number, seconds, total
-from hone.report.words import count, duration, figure, percent
+from hone.report.data import (
+    Estimate,
+    Row,
+    RunData,
+    before_after,
+    column,
+    estimate,
+    ks,
+    method_of,
+    number,
+    seconds,
+    total,
+)
+from hone.report.words import count, duration, figure, percent, shorten
 
 MISMATCH_ALARM = 1e-2
 STATUSES = ("ok", "error", "timeout", "not_applicable")
@@ -49,11 +61,13 @@ def headline(run: RunData) -> Headline:
     cost = cost_line(run)
     if row is not None and estimate(row, "pass@1"):
         first, last = estimate(before, "pass@1"), estimate(after, "pass@1")
-        where = f"on {count(number(row, 'problems'))} held-out {row.get('task', '')} problems"
+        where = f"on {count(number(row, 'problems'))} held-out {shorten(str(row.get('task', '')), 60)[0]} problems"
         if row.get("split") == "train":
             where = where.replace("held-out", "training")
         shown = [percent(e.value) if e else "" for e in (first, last)]
-        return Headline("pass@1", shown[0], shown[1], f"{where}{', in ' + cost if cost else ''}", change(first, last))
+        return Headline(
+            "pass@1", shown[0], shown[1], f"{where}{', in ' + cost if cost else ''}", change(first, last)
+        )
     rates = column(run.metrics, "pass_rate")
     rates = rates[np.isfinite(rates)]
     if not len(rates):
@@ -90,8 +104,10 @@ def change(before: Estimate | None, after: Estimate | None) -> str:
 
 
 def span(e: Estimate) -> str:
-    """The interval as `28% to 34%`."""
-    return f"{percent(e.low)} to {percent(e.high)}" if math.isfinite(e.low) and math.isfinite(e.high) else "no interval"
+    """The interval in whole percent, as `28–34%`."""
+    if not (math.isfinite(e.low) and math.isfinite(e.high)):
+        return "no interval"
+    return f"{100 * e.low:.0f}–{100 * e.high:.0f}%"
 
 
 def tiles(run: RunData) -> list[Tile]:
@@ -105,11 +121,15 @@ def tiles(run: RunData) -> list[Tile]:
         key = f"{family}@{every[-1]}"
         first, last = estimate(before, key), estimate(after, key)
         detail = " → ".join(span(e) for e in (first, last) if e)
-        found.append(Tile(key, percent(first.value) if first else "", percent(last.value) if last else "", detail))
+        found.append(
+            Tile(key, percent(first.value) if first else "", percent(last.value) if last else "", detail)
+        )
     for name, test in (("never solved", 0.0), ("always solved", 1.0)):
         shares = [_share(row, test) for row in (before, after)]
         if any(shares):
-            found.append(Tile(name, shares[0], shares[1], f"of problems, in {_samples(before or after)} samples each"))
+            found.append(
+                Tile(name, shares[0], shares[1], f"of problems, in {_samples(before or after)} samples each")
+            )
     lengths = [figure(number(row, "length")) if row and "length" in row else "" for row in (before, after)]
     if any(lengths):
         found.append(Tile("answer length", lengths[0], lengths[1], "tokens on average, held out"))
@@ -141,13 +161,19 @@ def attention(run: RunData) -> list[str]:
     bad = {s: v for s, v in statuses(run).items() if s != "ok" and v > 0}
     if bad:
         listed = ", ".join(f"{count(v)} {s.replace('_', ' ')}" for s, v in bad.items())
-        notes.append(f"Rollouts without a verdict: {listed}. They are left out of statistics, not counted as wrong.")
+        notes.append(
+            f"Rollouts without a verdict: {listed}. They are left out of statistics, not counted as wrong."
+        )
     mismatch = column(run.metrics, "mismatch/k3")
     if np.isfinite(mismatch).any() and (worst := float(np.nanmax(mismatch))) > MISMATCH_ALARM:
-        notes.append(f"Sampler and trainer disagreed: mismatch (k3) reached {figure(worst)} nats, above {MISMATCH_ALARM}.")
+        notes.append(
+            f"Sampler and trainer disagreed: mismatch (k3) reached {figure(worst)} nats, above {MISMATCH_ALARM}."
+        )
     truncated = number(after, "truncated") if after else math.nan
     if truncated > 0.05:
-        notes.append(f"{percent(truncated)} of the held-out answers after training were cut off by the length limit.")
+        notes.append(
+            f"{percent(truncated)} of the held-out answers after training were cut off by the length limit."
+        )
     return notes
 
 

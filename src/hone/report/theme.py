@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from hone.report.words import clean
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -145,8 +147,8 @@ def themed(svg: str, label: str) -> Drawing:
             del node.attrib["id"]
     box = root.attrib["viewBox"]
     root.attrib.clear()
-    root.attrib |= {"viewBox": box, "role": "img", "aria-label": label, "class": "plot"}
-    return Drawing(Markup(ElementTree.tostring(root, encoding="unicode")), rules)  # noqa: S704
+    root.attrib |= {"viewBox": box, "role": "img", "aria-label": clean(label), "class": "plot"}
+    return Drawing(Markup(ElementTree.tostring(root, encoding="unicode")), rules)
 
 
 def variables(palette: Mapping[str, str]) -> str:
@@ -156,7 +158,7 @@ def variables(palette: Mapping[str, str]) -> str:
 
 _GROUPS = {"figure", "axes", "patch", "line2d", "text", "matplotlib.axis", "xtick", "ytick", "legend"} | {
     "PathCollection", "LineCollection", "FillBetweenPolyCollection", "PolyCollection"}  # fmt: skip
-_NAMES = {colour: name for name, colour in LIGHT.items()}
+_NAMES = {colour: name for name, colour in LIGHT.items()} | {"#ffffff": "card"}
 _FONT = re.compile(r"font:\s*(?:(\d+|bold)\s+)?([\d.]+)px[^;]*")
 
 

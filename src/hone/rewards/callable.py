@@ -15,9 +15,9 @@ from hone.core.scoring import Form, form_of, score_all
 class CallableReward:
     """Scores rollouts with `source`: a callable, or `path/to/module.py:function`.
 
-    The form is read off the parameter names (see `hone.core.scoring`); a TRL-style function is called once with lists
-    over all rollouts. `seconds` limits an async function; a sync one runs in the calling thread until it returns.
-    RewardError at construction if the function cannot be loaded or has no known form.
+    The form is read off the parameter names (see `hone.core.scoring`); a TRL-style function is called once
+    with lists over all rollouts. `seconds` limits an async function; a sync one runs in the calling thread
+    until it returns. RewardError at construction if the function cannot be loaded or has no known form.
     """
 
     source: str | Callable[..., Any]
@@ -40,7 +40,7 @@ class CallableReward:
         """One verdict for each of `texts[R]`, attempts at `problems[R]`.
 
         An exception, a time-out, a value that is no number or not finite is a status of its rollouts; None is
-        `not_applicable`. What a TRL-style function logs becomes `parts` (numbers) or `detail` (text). RewardError if
-        it returns no list or one of another length, or needs a column that the problems lack.
+        `not_applicable`. What a TRL-style function logs becomes `parts` (numbers) or `detail` (text).
+        RewardError if it returns no list or one of another length, or needs a column that the problems lack.
         """
         return await score_all(self.function, self.name, problems, texts, trainer_state, self.seconds)

@@ -22,19 +22,20 @@ ORACLE = ("oracle",)
 
 @dataclass(frozen=True)
 class FileTask:
-    """Problems from `path`: a file, or for `hf` a data set's name or folder (with `config`, its configuration).
+    """Problems from `path`: a file, or for `hf` a data set's name or folder (with `config`, its
+    configuration).
 
-    `prompt`, `answer` and `oracle` name columns; where they are empty, the first that the first row has of prompt,
-    question, problem; answer, solution, ground_truth; oracle. A prompt is text or chat messages; every other column
-    travels in `meta["columns"]`, where reward functions find it.
+    `prompt`, `answer` and `oracle` name columns; where they are empty, the first that the first row has of
+    prompt, question, problem; answer, solution, ground_truth; oracle. A prompt is text or chat messages;
+    every other column travels in `meta["columns"]`, where reward functions find it.
 
-    `verifier` is a name of `make_verifier`; where it is empty, `checker` is `number` if every answer is one number
-    and `exact` otherwise.
+    `verifier` is a name of `make_verifier`; where it is empty, `checker` is `number` if every answer is one
+    number and `exact` otherwise.
 
-    `test_path` is a second file with the test split. A data set with splits of its own keeps them. Otherwise a
-    problem's content decides: 10% are test. A problem that occurs again, or that is in the test split too, is dropped
-    and counted in `duplicates`. A bad row is a DataError that names its line (`policy="strict"`), or is dropped
-    (`skip`) and listed in `skipped` as (line, reason).
+    `test_path` is a second file with the test split. A data set with splits of its own keeps them. Otherwise
+    a problem's content decides: 10% are test. A problem that occurs again, or that is in the test split too,
+    is dropped and counted in `duplicates`. A bad row is a DataError that names its line (`policy="strict"`),
+    or is dropped (`skip`) and listed in `skipped` as (line, reason).
     """
 
     path: str
@@ -65,7 +66,9 @@ class FileTask:
         problems, duplicates = _split(parts)
         self._set(_problems=problems, duplicates=duplicates)
         if not any(problems.values()):
-            raise DataError(f"`{self.path}` has no usable problem ({len(self.skipped)} rows skipped).", _NO_ROWS)
+            raise DataError(
+                f"`{self.path}` has no usable problem ({len(self.skipped)} rows skipped).", _NO_ROWS
+            )
 
     def _set(self, **values: Any) -> None:
         for key, value in values.items():
@@ -74,7 +77,10 @@ class FileTask:
     def _sources(self) -> dict[Split | None, tuple[Iterable[Row], str]]:
         if self.format == "hf":
             loaded = hub_rows(self.path, self.config)
-            return {split: (rows, f"{self.path}{f' ({split})' if split else ''}") for split, rows in loaded.items()}
+            return {
+                split: (rows, f"{self.path}{f' ({split})' if split else ''}")
+                for split, rows in loaded.items()
+            }
         read = {"jsonl": jsonl_rows, "parquet": parquet_rows}[self.format]
         if self.test_path:
             return {"train": (read(self.path), self.path), "test": (read(self.test_path), self.test_path)}
@@ -130,7 +136,8 @@ class _Reading:
             except ValueError as error:
                 if self.task.policy == "strict":
                     raise DataError(
-                        f"{source}, {unit} {row.place}: {error}.", 'Mend it, or drop bad rows with `task.policy=skip`.'
+                        f"{source}, {unit} {row.place}: {error}.",
+                        "Mend it, or drop bad rows with `task.policy=skip`.",
                     ) from None
                 self.skipped.append((row.place, str(error)))
         return found
@@ -185,13 +192,16 @@ def _first(data: dict[str, Any], names: tuple[str, ...], option: str) -> str:
         if name in data:
             return name
     raise ValueError(
-        f"no column named {', '.join(names)} among {', '.join(map(str, data)) or 'none'}; name it with `task.{option}`"
+        f"none of the columns {', '.join(map(str, data)) or '(none)'} is named {', '.join(names)}; "
+        f"name it with `task.{option}`"
     )
 
 
 def _value(data: dict[str, Any], column: str) -> Any:
     if column not in data:
-        raise ValueError(f"no column `{column}`; {nearest(column, list(data)).rstrip('.') if data else 'it is empty'}")
+        raise ValueError(
+            f"no column `{column}`; {nearest(column, list(data)).rstrip('.') if data else 'it is empty'}"
+        )
     return data[column]
 
 
@@ -202,14 +212,16 @@ def _prompt(value: Any, column: str) -> Prompt:
         for message in value:
             good = isinstance(message, Mapping) and set(message) >= {"role", "content"}
             if not good or not all(isinstance(message[k], str) for k in ("role", "content")):
-                raise ValueError(f"a message in `{column}` is not of the form {{'role': text, 'content': text}}")
+                raise ValueError(
+                    f"a message in `{column}` is not of the form {{'role': text, 'content': text}}"
+                )
         return tuple({"role": m["role"], "content": m["content"]} for m in value)
     kind = "empty" if value in ("", None, []) or isinstance(value, str) else f"a {type(value).__name__}"
     raise ValueError(f"the prompt in `{column}` is {kind}, not text or a list of messages")
 
 
 def _split(parts: Mapping[Split | None, list[Problem]]) -> tuple[dict[Split, tuple[Problem, ...]], int]:
-    """Distinct problems by split, and how many were dropped. The test split is read first and keeps its problems."""
+    """Distinct problems by split, and how many were dropped; the test split keeps what both have."""
     splits: dict[Split, list[Problem]] = {"train": [], "test": []}
     seen: set[str] = set()
     duplicates = 0

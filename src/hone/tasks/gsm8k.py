@@ -22,10 +22,10 @@ _CALCULATOR = re.compile(r"<<[^<>]*>>")
 class Gsm8k:
     """7,473 training and 1,319 test problems, in the data set's own order and splits.
 
-    `path` is a folder with `train.jsonl` and `test.jsonl` (`question`, `answer`); where it is empty, the folder that
-    the environment variable HONE_GSM8K names, else the hub's `openai/gsm8k`. The answer is the number after `####`;
-    the oracle is the worked solution without its `<<...>>` calculator notes. Checked by the verifier `number`.
-    DataError, with file and line, if a file is missing or a row has no such answer.
+    `path` is a folder with `train.jsonl` and `test.jsonl` (`question`, `answer`); where it is empty, the
+    folder that the environment variable HONE_GSM8K names, else the hub's `openai/gsm8k`. The answer is the
+    number after `####`; the oracle is the worked solution without its `<<...>>` calculator notes. Checked by
+    the verifier `number`. DataError, with file and line, if a file is missing or a row has no such answer.
     """
 
     path: str = ""
@@ -38,7 +38,9 @@ class Gsm8k:
         splits: tuple[Split, ...] = ("train", "test")
         loaded = {} if folder else hub_rows(HUB, CONFIG)
         if not folder and set(loaded) != set(splits):
-            raise DataError(f"`{HUB}` as loaded has no train and test splits.", "Give `task.path`, a folder with both.")
+            raise DataError(
+                f"`{HUB}` as loaded has no train and test splits.", "Give `task.path`, a folder with both."
+            )
         for split in splits:
             file = str(Path(folder) / f"{split}.jsonl")
             sources[split] = (jsonl_rows(file), file) if folder else (loaded[split], f"{HUB} ({split})")
@@ -55,7 +57,7 @@ class Gsm8k:
         return len(self._problems.get(split, ()))
 
     def verify(self, problem: Problem, text: str) -> Verdict:
-        """Reward 1 if the number in `text` (after `####`, at another answer mark, or the last one) is the answer."""
+        """Reward 1 if the number in `text` (see the verifier `number`) is the answer."""
         return _NUMBER.verify(problem, text)
 
     def parse(self, text: str) -> str | None:
@@ -86,10 +88,14 @@ def _read(rows: Iterable[Row], source: str) -> tuple[Problem, ...]:
                 raise ValueError(wrong)
             answer = _NUMBER.gold(str(solution).rsplit("####", 1)[1])
         except ValueError as error:
-            raise DataError(f"{source}, line {row.place}: {error}.", "Use the data set's own files.") from None
+            raise DataError(
+                f"{source}, line {row.place}: {error}.", "Use the data set's own files."
+            ) from None
         oracle = _CALCULATOR.sub("", str(solution))
         problem = Problem(prompt=str(question), answer=answer, task="gsm8k", oracle=oracle)
         if problem.id in found:
-            raise DataError(f"{source}, line {row.place}: repeats an earlier problem.", "Remove one of the two.")
+            raise DataError(
+                f"{source}, line {row.place}: repeats an earlier problem.", "Remove one of the two."
+            )
         found[problem.id] = problem
     return tuple(found.values())

@@ -12,8 +12,9 @@ import functools
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 from hone.core.errors import TaskError, nearest
@@ -21,6 +22,7 @@ from hone.core.problem import Problem, Split, Verdict, split_of, stable_hash
 from hone.tasks.isolated import ChildError, child
 from hone.tasks.procedural import check_index
 from hone.tasks.verifiers.contract import failed
+from hone.tasks.verifiers.number import one_number
 
 MAX_CHARACTERS = 100_000  # of an answer; a longer one is wrong without being scored
 ATTEMPTS = 500
@@ -35,10 +37,11 @@ _TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
 class Gym:
     """The reasoning-gym task `dataset`, built with `options` of its configuration.
 
-    Reward 1 only for a score of exactly 1.0; the raw score is `parts["score"]`, for over half of the scorers pay
-    something for nonsense. The answer is what the last `<answer>...</answer>` holds, else all that follows the last
-    line that begins with `Answer:`, else the whole text. `level` is the metadata's difficulty where that is a number.
-    TaskError if the task is unknown, cannot be built, or refuses its options.
+    Reward 1 only for a score of exactly 1.0; the raw score is `parts["score"]`, for over half of the scorers
+    pay something for nonsense. The answer is what the last `<answer>...</answer>` holds, else all that
+    follows the last line that begins with `Answer:`, else the whole text. `level` is the metadata's
+    difficulty where that is a number. TaskError if the task is unknown, cannot be built, or refuses its
+    options.
     """
 
     dataset: str
@@ -59,8 +62,8 @@ class Gym:
     def problem(self, index: int, split: Split = "train") -> Problem:
         """The problem at `index`: the first of a sequence of items whose content belongs to `split`.
 
-        Its `answer` is None for tasks whose scorer needs no reference answer; `meta["seed"]` and `meta["options"]`
-        make the item again.
+        Its `answer` is None for tasks whose scorer needs no reference answer; `meta["seed"]` and
+        `meta["options"]` make the item again.
         """
         check_index(self.name, index, split, None)
         return _problem(self.dataset, self._json, index, split)
@@ -79,12 +82,16 @@ class Gym:
         try:
             # From the problem, not from this task: a mixture may hold two tasks of one name.
             item = (self.dataset, problem.meta["options"], problem.meta["seed"])
-            score = child("reasoning-gym").call("hone.tasks.gym:scored", (*item, answer), SCORE_SECONDS, _NEEDS)
+            score = child("reasoning-gym").call(
+                "hone.tasks.gym:scored", (*item, answer), SCORE_SECONDS, _NEEDS
+            )
         except Exception as error:
             return failed(error)
         if not math.isfinite(score):
             return Verdict(None, "error", answer=answer, detail=f"the scorer returned {score}")
-        return Verdict(float(score == 1.0), answer=answer, parts={"score": score})
+        guard = _GUARDS.get(self.dataset)
+        right = score == 1.0 and (guard is None or guard(answer, str(problem.answer)))
+        return Verdict(float(right), answer=answer, parts={"score": score})
 
     def parse(self, text: str) -> str | None:
         """The answer as text, or None if it is empty."""
@@ -102,6 +109,20 @@ class Gym:
         return answer or ""
 
 
+def _near(answer: str, truth: str) -> bool:
+    value = one_number(answer)
+    return value is not None and abs(Fraction(value) - Fraction(truth)) <= Fraction(1, 10_000)
+
+
+# Scorers of reasoning-gym 0.1 that pay 1.0 for nonsense: `0` begins every probability, `nan` is within every
+# tolerance, and whatever is not `True` is `False`.
+_GUARDS: dict[str, Callable[[str, str], bool]] = {
+    "coin_flip": _near,
+    "complex_arithmetic": lambda answer, truth: "nan" not in answer.lower(),
+    "game_of_life_halting": lambda answer, truth: answer.lower() == truth.lower(),
+}
+
+
 def available() -> tuple[list[str], dict[str, str]]:
     """Names of the tasks that can be built, and why each of the others cannot."""
     reasons = _ask("reasons")
@@ -112,7 +133,9 @@ def _ask(function: str, *args: Any) -> Any:
     try:
         return child("reasoning-gym").call(f"hone.tasks.gym:{function}", args, GENERATE_SECONDS, _NEEDS)
     except ChildError as error:
-        raise TaskError(f"reasoning-gym: {str(error).splitlines()[0]}.", "Check `options`, or use another task.") from error
+        raise TaskError(
+            f"reasoning-gym: {str(error).splitlines()[0]}.", "Check `options`, or use another task."
+        ) from error
     except TimeoutError as error:
         raise TaskError(
             f"reasoning-gym made no item in {GENERATE_SECONDS:g} s ({args}).", "Choose easier options."
@@ -141,7 +164,9 @@ def refusal(dataset: str, options: str) -> tuple[str, str] | None:
     try:
         _made(dataset, options, 0)
     except Exception as error:
-        mend = f"Its options are {', '.join(known)}." if chosen else "Use another task; `hone tasks` lists them."
+        mend = (
+            f"Its options are {', '.join(known)}." if chosen else "Use another task; `hone tasks` lists them."
+        )
         return f"`rg:{dataset}` cannot be built: {_reason(error)}.", mend
     return None
 
@@ -153,7 +178,9 @@ def reasons() -> dict[str, str]:
     found = {}
     for name in sorted(DATASETS):
         problem = refusal(name, "{}")
-        found[name] = "" if problem is None else problem[0].removeprefix(f"`rg:{name}` cannot be built: ").rstrip(".")
+        found[name] = (
+            "" if problem is None else problem[0].removeprefix(f"`rg:{name}` cannot be built: ").rstrip(".")
+        )
     return found
 
 
@@ -164,7 +191,9 @@ def generated(dataset: str, options: str, index: int, split: Split) -> Problem:
     """
     cause = ""
     for attempt in range(ATTEMPTS):
-        seed = stable_hash("rg", dataset, options, split, index, attempt) % 2**32  # numpy takes no larger seed
+        seed = (
+            stable_hash("rg", dataset, options, split, index, attempt) % 2**32
+        )  # numpy takes no larger seed
         try:
             item = _made(dataset, options, seed)[1]
         except Exception as error:

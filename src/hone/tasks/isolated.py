@@ -1,7 +1,8 @@
-"""Runs checkers in a child process that can be killed: the only limit that holds against any code, in any thread.
+"""Runs checkers in a child process that can be killed: the only limit that holds against any code, in any
+thread.
 
-Symbolic mathematics, backtracking patterns and other people's functions can run for ever on a short text, often
-inside one C call that neither signals nor threads interrupt. The child hashes strings the same way every time
+Symbolic mathematics, backtracking patterns and other people's functions can run for ever on a short text, often inside
+one C call that neither signals nor threads interrupt. The child hashes strings the same way every time
 (PYTHONHASHSEED=0), so that what it computes depends on its arguments alone.
 """
 
@@ -38,11 +39,12 @@ class Child:
         self._owner = 0
 
     def call(self, function: str, args: tuple[Any, ...], seconds: float, needs: tuple[str, ...] = ()) -> Any:
-        """`function(*args)` in the child. `function` is `package.module:name`; arguments and value are pickled.
+        """`function(*args)` in the child. `function` is `package.module:name`; arguments and value are
+        pickled.
 
-        `needs` are modules, or `path.py:function` sources, imported before the clock starts. Raises TimeoutError
-        after `seconds`, when the child is killed, and ChildError with its traceback if the function raised or the
-        process ended.
+        `needs` are modules, or `path.py:function` sources, imported before the clock starts. Raises
+        TimeoutError after `seconds`, when the child is killed, and ChildError with its traceback if the
+        function raised or the process ended.
         """
         with self._lock:
             connection = self._ready()

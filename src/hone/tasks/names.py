@@ -32,18 +32,20 @@ _FORMATS = ("jsonl", "parquet", "hf")
 _KINDS = tuple(name.partition("<")[0] for name in TASKS)
 
 
-def make(name: str, **options: Any) -> Task:
+def make(name: str, /, **options: Any) -> Task:
     """The task `name`, one of TASKS, with its `options` checked.
 
-    `mixture` takes `tasks`, a list of names or of mappings with a `name` and options. Raises TaskError for an unknown
-    name or option (with the nearest that exists) or a value of the wrong type; DataError or RewardError for a file or
-    function that cannot be used.
+    `mixture` takes `tasks`, a list of names or of mappings with a `name` and options. Raises TaskError for an
+    unknown name or option (with the nearest that exists) or a value of the wrong type; DataError or
+    RewardError for a file or function that cannot be used.
     """
     kind, colon, argument = name.partition(":")
     if kind + colon not in _KINDS:
         raise TaskError(f"There is no task `{name}`.", _unknown(kind, argument))
     if colon and not argument:
-        raise TaskError(f"The task `{name}` says no {'name' if kind == 'rg' else 'path'}.", f"Write `{_usage(kind)}`.")
+        raise TaskError(
+            f"The task `{name}` says no {'name' if kind == 'rg' else 'path'}.", f"Write `{_usage(kind)}`."
+        )
     if kind == "rg":
         return Gym(argument, options)
     if kind in _FORMATS:
@@ -68,7 +70,9 @@ def _unknown(kind: str, argument: str) -> str:
 def _parts(options: Mapping[str, Any]) -> tuple[Task, ...]:
     parts = options.get("tasks", ())
     if isinstance(parts, str) or not isinstance(parts, Sequence):
-        raise TaskError(f"`task.tasks` is {parts!r}.", "Give a list of task names, or of mappings with a `name`.")
+        raise TaskError(
+            f"`task.tasks` is {parts!r}.", "Give a list of task names, or of mappings with a `name`."
+        )
     made = []
     for part in parts:
         if isinstance(part, str):
@@ -78,7 +82,9 @@ def _parts(options: Mapping[str, Any]) -> tuple[Task, ...]:
         elif isinstance(part, Task):
             made.append(part)
         else:
-            raise TaskError(f"`task.tasks` holds {part!r}.", "Each entry is a task name or a mapping with a `name`.")
+            raise TaskError(
+                f"`task.tasks` holds {part!r}.", "Each entry is a task name or a mapping with a `name`."
+            )
     return tuple(made)
 
 
@@ -98,5 +104,7 @@ def _build(cls: type, name: str, options: Mapping[str, Any], given: Mapping[str,
             values[key] = adapter.validate_python(value)
         except ValidationError as error:
             reason = error.errors()[0]["msg"]
-            raise TaskError(f"`task.{key}` is {value!r}: {reason[0].lower()}{reason[1:]}.", "Mend its value.") from None
+            raise TaskError(
+                f"`task.{key}` is {value!r}: {reason[0].lower()}{reason[1:]}.", "Mend its value."
+            ) from None
     return cls(**values)

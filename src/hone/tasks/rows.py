@@ -14,7 +14,7 @@ from hone.core.problem import Split
 
 @dataclass(frozen=True)
 class Row:
-    """One row: its `place` (line of a JSONL, counted from 1; row of a table, from 0), and its data or what is wrong."""
+    """One row: its `place` (line of a JSONL from 1, row of a table from 0), and its data or what is wrong."""
 
     place: int
     data: dict[str, Any]
@@ -22,7 +22,7 @@ class Row:
 
 
 def jsonl_rows(path: str) -> Iterator[Row]:
-    """The objects of a JSON-lines file in UTF-8; blank lines are passed over. DataError if it cannot be opened."""
+    """The objects of a JSON-lines file in UTF-8 without its blank lines. DataError if there is no file."""
     with _existing(path).open("rb") as file:
         for line, raw in enumerate(file, start=1):
             try:
@@ -36,7 +36,10 @@ def jsonl_rows(path: str) -> Iterator[Row]:
             except json.JSONDecodeError as error:
                 yield Row(line, {}, f"not valid JSON: {error.msg} at column {error.colno}")
                 continue
-            except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+            except (
+                ValueError,
+                RecursionError,
+            ) as error:  # a number of thousands of digits, a thousand brackets
                 yield Row(line, {}, f"not readable as JSON: {str(error)[:100]}")
                 continue
             if isinstance(data, dict):
@@ -60,15 +63,16 @@ def parquet_rows(path: str) -> Iterator[Row]:
                 place += 1
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise DataError(
-            f"`{path}` cannot be read as parquet: {' '.join(str(error).split())[:200]}.", "Check the file, or export it again."
+            f"`{path}` cannot be read as parquet: {' '.join(str(error).split())[:200]}.",
+            "Check the file, or export it again.",
         ) from error
 
 
 def hub_rows(dataset: str, config: str) -> dict[Split | None, Iterator[Row]]:
     """The splits of a hub data set or a local data-set folder, loaded by `datasets.load_dataset`.
 
-    `train` and `test` are taken where the data set has both (`validation` stands in for a missing `test`); otherwise
-    everything is under the key None, to be split by content. DataError if it cannot be loaded.
+    `train` and `test` are taken where the data set has both (`validation` stands in for a missing `test`);
+    otherwise everything is under the key None, to be split by content. DataError if it cannot be loaded.
     """
     import datasets
 
@@ -78,7 +82,7 @@ def hub_rows(dataset: str, config: str) -> dict[Split | None, Iterator[Row]]:
         reason = " ".join(str(error).split())[:300]
         raise DataError(
             f"The data set `{dataset}` cannot be loaded: {type(error).__name__}: {reason}.",
-            "Check its name and `task.config`; without network, use a folder with a copy, or `jsonl:` or `parquet:`.",
+            "Check its name and `task.config`; without network, use a folder with a copy, or `jsonl:`.",
         ) from error
     test = "test" if "test" in loaded else "validation"
     if "train" in loaded and test in loaded:
@@ -103,5 +107,7 @@ def _existing(path: str) -> Path:
     file = Path(path).expanduser()
     if not file.is_file():
         kind = "is a folder" if file.is_dir() else "does not exist"
-        raise DataError(f"The file `{path}` {kind} (looked for {file.resolve()}).", "Give the path of a file.")
+        raise DataError(
+            f"The file `{path}` {kind} (looked for {file.resolve()}).", "Give the path of a file."
+        )
     return file

@@ -102,7 +102,9 @@ def newest(folder: Path) -> tuple[Path, TrainerState, list[str]]:
             return path, read_state(path), passed
         passed.append(f"checkpoint {path.name} is damaged ({problem})")
     detail = f" ({'; '.join(passed)})" if passed else ""
-    raise CheckpointError(f"{folder} holds no usable checkpoint{detail}.", "Start the run anew with another `--out`.")
+    raise CheckpointError(
+        f"{folder} holds no usable checkpoint{detail}.", "Start the run anew with another `--out`."
+    )
 
 
 def _damage(path: Path) -> str:

@@ -29,7 +29,9 @@ class PolicyRole:
     async def sample(self, prefix: Segment, n: int, params: SamplingParams, noise: NoiseKey) -> list[Sampled]:
         """`n` continuations below `prefix`."""
         if self.engine is None:
-            raise RecipeError("This role has no engine, so it cannot sample.", "Give it one, or only score with it.")
+            raise RecipeError(
+                "This role has no engine, so it cannot sample.", "Give it one, or only score with it."
+            )
         tokens = _concatenate(prefix)
         completions = await self.engine.sample(SampleRequest(tokens, n, params, noise))
         return [

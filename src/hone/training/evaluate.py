@@ -57,12 +57,18 @@ def evaluate(
         )
     engine.refresh()
     context = StepContext(
-        task, judge, params, NoiseKey(seed, "eval"), {"policy": PolicyRole(policy, engine, params.temperature or 1.0, 1 << 14)}
+        task,
+        judge,
+        params,
+        NoiseKey(seed, "eval"),
+        {"policy": PolicyRole(policy, engine, params.temperature or 1.0, 1 << 14)},
     )
     requests = [Request(task.problem(i, split), samples, group=i) for i in range(problems)]
     trajectories = run_episodes(requests, SingleTurn(), context, engine)
     state = {"global_step": 0, "evaluation": True}
-    verdicts = asyncio.run(judge.score([t.problem for t in trajectories], [t.text for t in trajectories], state))
+    verdicts = asyncio.run(
+        judge.score([t.problem for t in trajectories], [t.text for t in trajectories], state)
+    )
     line = summarise(judge, trajectories, verdicts, problems, samples, ks, seed)
     judged = [replace(t, verdict=v) for t, v in zip(trajectories, verdicts, strict=True)]
     return Evaluation({"task": task.name, "split": split, **line}, judged)
@@ -107,7 +113,7 @@ def summarise(
 
 
 def _interval(interval: Interval) -> dict[str, float]:
-    return {"value": interval.value, "low": interval.low, "high": interval.high}
+    return {"value": float(interval.value), "low": float(interval.low), "high": float(interval.high)}
 
 
 def _by_level(levels: Sequence[float], rates: np.ndarray, seed: int, most: int = 8) -> list[dict[str, Any]]:
@@ -120,7 +126,7 @@ def _by_level(levels: Sequence[float], rates: np.ndarray, seed: int, most: int =
         bins = [b for b in np.array_split(order, most) if len(b)]
     return [
         {
-            "level": float(np.mean([levels[i] for i in b])),
+            "level": float(np.asarray(levels)[b].mean()),
             "problems": len(b),
             "pass@1": _interval(mean_interval(rates[b], seed=seed)),
         }

@@ -74,7 +74,9 @@ class RunFolder:
             except json.JSONDecodeError:
                 if number == len(lines):
                     break
-                raise CheckpointError(f"{path}, line {number} is not JSON.", "Restore the file or delete the line.") from None
+                raise CheckpointError(
+                    f"{path}, line {number} is not JSON.", "Restore the file or delete the line."
+                ) from None
         return out
 
     def lengths(self) -> dict[str, int]:
@@ -92,7 +94,8 @@ class RunFolder:
             size = path.stat().st_size if path.exists() else 0
             if size < length:
                 raise CheckpointError(
-                    f"{path} has {size} bytes, its checkpoint counted {length}.", "The file was changed; start a new run."
+                    f"{path} has {size} bytes, its checkpoint counted {length}.",
+                    "The file was changed; start a new run.",
                 )
             if size > length:
                 aside = _unused(path.with_suffix(f".after-{length}.jsonl"))

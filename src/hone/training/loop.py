@@ -42,7 +42,13 @@ def one_step(s: Session) -> None:
             batch = judge(s.method, batch, context, r.max_error_share)
         with s.timed("score"):
             batch = provide(
-                s.method, batch, s.policy, s.reference, r.temperature, r.max_tokens_per_microbatch, s.several_updates
+                s.method,
+                batch,
+                s.policy,
+                s.reference,
+                r.temperature,
+                r.max_tokens_per_microbatch,
+                s.several_updates,
             )
         with s.timed("train"):
             batch = assign(s.method, batch)
@@ -62,7 +68,9 @@ def gather(s: Session, step: int) -> Batch:
     s.engine.refresh()
     trajectories: list[Any] = []
     while True:
-        requests, s.curriculum_state = s.method.curriculum.draw(s.curriculum_state, s.task, step, trajectories)
+        requests, s.curriculum_state = s.method.curriculum.draw(
+            s.curriculum_state, s.task, step, trajectories
+        )
         if not requests:
             break
         trajectories += run_episodes(requests, s.method.episode, context, s.engine)

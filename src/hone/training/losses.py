@@ -14,7 +14,7 @@ from hone.policies.token_policy import Scores
 def loss_weights(method: Method, batch: Batch) -> Tensor:
     """`weights[T]` of the reduction over a whole update: its denominators know every micro-batch."""
     counts = count(batch.lengths, batch.groups, batch.kept)
-    weights: Tensor = method.reduction(batch.rollout_of, batch.lengths, batch.groups, batch.kept, counts)
+    weights: Tensor = method.reduce(batch.rollout_of, batch.lengths, batch.groups, batch.kept, counts)
     return weights
 
 
@@ -41,10 +41,10 @@ def components(method: Method, scores: Scores, batch: Batch) -> dict[str, Tensor
     if method.entropy is not None:
         assert scores.entropy is not None
         out["entropy"] = (weights * method.entropy(scores.entropy)).sum()
-    if method.value_loss is not None:
+    if method.value_coef is not None:
         assert scores.values is not None and batch.returns is not None
         returns = batch.returns.to(device, scores.values.dtype)
-        out["value"] = (weights * method.value_loss(scores.values, returns)).sum()
+        out["value"] = method.value_coef * 0.5 * (weights * (scores.values - returns) ** 2).sum()
     return out
 
 
@@ -52,7 +52,7 @@ def silent_rollouts(method: Method, batch: Batch) -> Tensor:
     """`[R]` true where every component has weight zero: such a rollout is counted but not run."""
     assert batch.weights is not None and batch.advantages is not None
     weight = batch.weights != 0
-    only_policy = method.kl_loss is None and method.entropy is None and method.value_loss is None
+    only_policy = method.kl_loss is None and method.entropy is None and method.value_coef is None
     if only_policy:
         weight = weight & (batch.advantages != 0)
     alive = torch.zeros(len(batch.lengths), dtype=torch.bool)

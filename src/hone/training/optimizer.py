@@ -55,9 +55,9 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
         index, name = key.split(".", 1)
         state.setdefault(int(index), {})[name] = value
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for index, entry in state.items():
+    for at, entry in state.items():
         moments = entry.get("exp_avg")
-        if index >= len(parameters) or (moments is not None and moments.shape != parameters[index].shape):
+        if at >= len(parameters) or (moments is not None and moments.shape != parameters[at].shape):
             raise CheckpointError("The optimizer state belongs to another model.", "Start a new run folder.")
     full["state"] = state
     optimizer.load_state_dict(full)

@@ -177,7 +177,7 @@ def build_judge(task: Task, reward: str | None) -> Judge:
         return TaskJudge(task)
     if ".py:" in reward:
         return CallableJudge(CallableReward(reward), task)
-    return TaskJudge(verifiers.make(reward))
+    return TaskJudge(verifiers.make_verifier(reward))
 
 
 def _restore(session: Session, path: Path, state: checkpoint.TrainerState) -> None:

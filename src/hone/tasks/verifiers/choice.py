@@ -17,9 +17,9 @@ SEARCHED = 100_000  # characters, from the end
 class Choice:
     """Compares option letters, capitals from `letters`. Searched are the last 100,000 characters.
 
-    At an answer mark (see `reading.marked`), else in the last line that is not blank: letters written as options
-    (`(B)`, `B)`, `B.`, `B:`) count before letters that stand alone (so `B. A dog` is B). Two different ones are no
-    answer. Without a mark the line must begin with the letter.
+    At an answer mark (see `reading.marked`), else in the last line that is not blank: letters written as
+    options (`(B)`, `B)`, `B.`, `B:`) count before letters that stand alone (so `B. A dog` is B). Two
+    different ones are no answer. Without a mark the line must begin with the letter.
     """
 
     letters: str = "ABCDEFGHIJ"

@@ -12,14 +12,17 @@ from hone.tasks.isolated import ChildError
 class Verifier(Protocol):
     """Reads answers out of texts and knows which of them are equal."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What a recipe calls it."""
+        ...
 
     def parse(self, text: str) -> Any:
         """The answer that `text` gives, or None."""
         ...
 
     def gold(self, answer: Any) -> Any:
-        """A problem's `answer` in the form that `parse` returns. ValueError, with the reason, if it has none."""
+        """A problem's `answer` in the form that `parse` returns. ValueError with the reason if it has none."""
         ...
 
     def same(self, a: Any, b: Any) -> bool:

@@ -13,9 +13,11 @@ from hone.tasks.verifiers.reading import marked
 
 @dataclass(frozen=True)
 class Exact:
-    """Compares text. The answer is what stands at the last answer mark (see `reading.marked`), or the whole text.
+    """Compares text. The answer is what stands at the last answer mark (see `reading.marked`), or the whole
+    text.
 
-    Case counts. White space is collapsed, one final full stop is dropped and unicode is composed (NFC) on both sides.
+    Case counts. White space is collapsed, one final full stop is dropped and unicode is composed (NFC) on
+    both sides.
     """
 
     name: str = field(default="exact", init=False)

@@ -1,4 +1,4 @@
-"""What the verifiers that call a user's function share: loading it, and running it in a process that can be killed."""
+"""What verifiers that call a user's function share: it runs in a process that can be killed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _EXACT = Exact()
 class FunctionVerifier:
     """Calls `source`, `path/to/module.py:function`, in a process of its own for `seconds` at most.
 
-    The function's value is the reward, any finite number; None is `not_applicable`. Since it judges texts, not answers, votes use the
-    text at the answer mark, as `exact` does. RewardError at construction if the function cannot be loaded or its
-    parameters are not of the verifier's form.
+    The function's value is the reward, any finite number; None is `not_applicable`. Since it judges texts,
+    not answers, votes use the text at the answer mark, as `exact` does. RewardError at construction if the
+    function cannot be loaded or its parameters are not of the verifier's form.
     """
 
     source: str
@@ -36,7 +36,9 @@ class FunctionVerifier:
         if form not in self.forms:
             name = type(self).__name__.lower()
             kind = {"trl": "trl", "verl": "verl"}.get(form, "python")
-            raise RewardError(f"`{self.source}` is not of the form of `{name}`.", f"Use `{kind}:{self.source}`.")
+            raise RewardError(
+                f"`{self.source}` is not of the form of `{name}`.", f"Use `{kind}:{self.source}`."
+            )
         object.__setattr__(self, "name", f"{type(self).__name__.lower()}:{self.source}")
 
     def parse(self, text: str) -> str | None:
@@ -56,7 +58,7 @@ class FunctionVerifier:
         return _EXACT.key(answer)
 
     def verify(self, problem: Problem, text: str) -> Verdict:
-        """The function's judgement; an exception, a time-out or a value that is no finite number is a status."""
+        """The function's judgement; an exception, a time-out, a value that is not finite is a status."""
         args = (self.source, problem, text, self.seconds)
         try:
             verdict: Verdict = child(self.source).call(

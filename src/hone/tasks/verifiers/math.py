@@ -19,8 +19,8 @@ _HERE = "hone.tasks.verifiers.math"
 class Math:
     """Equality as math-verify decides it: `1/2`, `0.5`, `50%` and `$\\frac{1}{2}$` are the same.
 
-    LaTeX is read between `$`, `\\(`, `\\[` or in `\\boxed{}`; plain numbers anywhere. Searched are the last 10,000
-    characters. A call that takes longer than `seconds` is stopped and is a time-out.
+    LaTeX is read between `$`, `\\(`, `\\[` or in `\\boxed{}`; plain numbers anywhere. Searched are the last
+    10,000 characters. A call that takes longer than `seconds` is stopped and is a time-out.
     """
 
     seconds: float = 10.0
@@ -31,7 +31,7 @@ class Math:
         return self._ask("read_answer", plain(tail(text, SEARCHED)))
 
     def gold(self, answer: Any) -> str:
-        """The problem's answer as text; ValueError if it is empty. What cannot be read is an error when judged."""
+        """The problem's answer as text; ValueError if it is empty. Reading it is left to `verify`."""
         text = str(answer).strip()
         if not text:
             raise ValueError("the answer is empty")

@@ -1,4 +1,4 @@
-"""Builds a verifier from its name in a recipe: `number`, `regex:<pattern>`, `python:<path.py:function>` ..."""
+"""Builds a verifier from its name: `number`, `regex:<pattern>`, `python:<path.py:function>` ..."""
 
 from __future__ import annotations
 

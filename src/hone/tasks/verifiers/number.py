@@ -10,7 +10,7 @@ from typing import Any
 
 from hone.core.problem import Problem, Verdict
 from hone.tasks.verifiers.contract import judge
-from hone.tasks.verifiers.reading import marked, plain, tail
+from hone.tasks.verifiers.reading import final, marked, plain, tail
 
 SEARCHED = 100_000  # characters, from the end
 MAX_DIGITS = 300  # of one number, and of its exponent's value; a longer one is no answer
@@ -21,7 +21,8 @@ _NUMBER = re.compile(
     r"(?P<sign>(?<![0-9A-Za-z_)\]}])[-+])?"
     rf"(?:\\?[{_CURRENCY}][ ]?(?P<inner>[-+])?|(?<![A-Za-z0-9_]))"
     rf"(?:(?P<whole>[0-9]+)[ ](?P<top>[0-9]+)/(?P<bottom>[0-9]+)(?![0-9/])"
-    rf"|(?P<body>{_DIGITS}|(?<![0-9.])\.[0-9]+)(?:[eE](?P<power>[-+]?[0-9]+))?(?P<over>(?:[ ]?/[ ]?{_DIGITS})*))"
+    rf"|(?P<body>{_DIGITS}|(?<![0-9.])\.[0-9]+)(?:[eE](?P<power>[-+]?[0-9]+))?"
+    rf"(?P<over>(?:[ ]?/[ ]?{_DIGITS})*))"
 )
 _PLAIN = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)?(?:\.[0-9]+)?")
 _SPACED = re.compile(r"(?<=[0-9])(?:[\u00a0\u202f\u2009]|\{,\}|\\,|\\!)(?=[0-9]{3}(?![0-9]))")
@@ -33,11 +34,11 @@ class Number:
     """Compares values exactly. Searched are the last 100,000 characters.
 
     At an answer mark (see `reading.marked`) the text after its last `=` must hold one value: several different ones
-    are no answer, and a badly formed number (`1,00`, `1.2.3`, `1/0`) is none either. Without a mark the last number of
-    the text is the answer. Read are signs, thousands separators (`1,234`), decimals, exponents, fractions and mixed
-    numbers (`1 1/2`, `\\frac{1}{2}`, the unicode ones), currency signs and units, which are ignored. A percent sign is a
-    unit too: `50%` is 50, not 0.5.
-    """  # noqa: E501
+    are no answer, and a badly formed number (`1,00`, `1.2.3`, `1/0`) is none either. Without a mark the last
+    number of the text is the answer. Read are signs, thousands separators (`1,234`), decimals, exponents,
+    fractions and mixed numbers (`1 1/2`, `\\frac{1}{2}`, the unicode ones); currency signs and units are ignored. A
+    percent sign is a unit too: `50%` is 50, not 0.5.
+    """
 
     name: str = field(default="number", init=False)
 
@@ -46,9 +47,7 @@ class Number:
         text = tail(text, SEARCHED)
         found = marked(text)
         if found is None:
-            last = None
-            for last in _NUMBER.finditer(_normal(text)):
-                pass
+            last = final(_NUMBER.finditer(_normal(text)))
             return None if last is None else _value(last)
         distinct = {_value(m) for m in _NUMBER.finditer(_normal(found.rsplit("=", 1)[-1]))}
         return distinct.pop() if len(distinct) == 1 else None
@@ -85,7 +84,8 @@ def one_number(text: str) -> str | None:
 def _normal(text: str) -> str:
     text = _FRACTION.sub(r" \1/\2 ", _SPACED.sub(",", text))
     if not text.isascii():
-        # A space keeps 1½ from becoming 11/2; the compatibility form writes ½ as 1⁄2 and full-width digits as plain.
+        # A space keeps 1½ from becoming 11/2; the compatibility form turns ½ into 1⁄2 and full-width digits
+        # into plain ones.
         spaced = "".join(f" {c}" if unicodedata.category(c) == "No" else c for c in text)
         text = unicodedata.normalize("NFKC", spaced).replace("\u2044", "/")
     return plain(text)

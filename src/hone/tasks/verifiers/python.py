@@ -11,6 +11,6 @@ from hone.tasks.verifiers.function import FunctionVerifier
 
 @dataclass(frozen=True)
 class Python(FunctionVerifier):
-    """The function takes `(problem: hone.core.problem.Problem, text: str)` or `(text: str, answer)` and returns a number."""
+    """The function takes `(problem: Problem, text: str)` or `(text: str, answer)` and returns a number."""
 
     forms: ClassVar[tuple[Form, ...]] = ("problem", "answer")

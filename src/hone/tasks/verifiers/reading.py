@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import deque
+from collections.abc import Iterable
 
 _MARK = re.compile(
     r"(?P<hashes>####)"
@@ -23,19 +25,20 @@ def plain(text: str) -> str:
     text = text.translate(_MINUS)
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else " " for c in text)
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else " " for c in text
+    )
 
 
 def marked(text: str) -> str | None:
     """What stands at the last answer mark of `text`, or None if there is no mark.
 
-    Marks are `####`, `\\boxed{...}`, `<answer>...</answer>`, and `answer:`, `answer =` or `answer is` in any case. The
-    answer is what the braces or tags hold (to the end of the text if they are not closed); otherwise the rest of the
-    line, or the next line that is not blank. Surrounding white space, `*` and backticks are dropped.
+    Marks are `####`, `\\boxed{...}`, `<answer>...</answer>`, and `answer:`, `answer =` or `answer is` in any
+    case. The answer is what the braces or tags hold (to the end of the text if they are not closed);
+    otherwise the rest of the line, or the next line that is not blank. Surrounding white space, `*` and
+    backticks are dropped.
     """
-    last = None
-    for last in _MARK.finditer(text):
-        pass
+    last = final(_MARK.finditer(text))
     if last is None:
         return None
     rest = text[last.end() :]
@@ -49,6 +52,12 @@ def marked(text: str) -> str | None:
     found = found.strip(" \t\r\n*`")
     inside = found.removesuffix(".")
     return inside.strip("*`") if inside.endswith(("*", "`")) else found  # **Paris**.
+
+
+def final(matches: Iterable[re.Match[str]]) -> re.Match[str] | None:
+    """The last of `matches`, or None."""
+    found = deque(matches, maxlen=1)
+    return found[0] if found else None
 
 
 def _closing_brace(text: str) -> int:

@@ -11,16 +11,18 @@ from hone.core.problem import Problem, Verdict
 from hone.tasks.isolated import child
 from hone.tasks.verifiers.contract import judge
 from hone.tasks.verifiers.exact import canonical
-from hone.tasks.verifiers.reading import tail
+from hone.tasks.verifiers.reading import final, tail
 
 SEARCHED = 100_000  # characters, from the end
 
 
 @dataclass(frozen=True)
 class Regex:
-    """The answer is the last match of `pattern` (its first group, if it has groups), compared as `exact` does.
+    """The answer is the last match of `pattern` (its first group, if it has groups), compared as `exact`
+    does.
 
-    Searched are the last 100,000 characters, for `seconds` at most: backtracking can take for ever, and is stopped.
+    Searched are the last 100,000 characters, for `seconds` at most: backtracking can take for ever, and is
+    stopped.
     """
 
     pattern: str
@@ -31,7 +33,9 @@ class Regex:
         try:
             re.compile(self.pattern)
         except re.error as error:
-            raise TaskError(f"The pattern {self.pattern!r} is no regular expression: {error}.", "Mend it.") from None
+            raise TaskError(
+                f"The pattern {self.pattern!r} is no regular expression: {error}.", "Mend it."
+            ) from None
 
     def parse(self, text: str) -> str | None:
         """The last match, or None. TimeoutError if the search takes longer than `seconds`."""
@@ -62,9 +66,7 @@ class Regex:
 def last_match(pattern: str, text: str) -> str | None:
     """The first group of the last match of `pattern`, or the whole match if it has no groups."""
     compiled = re.compile(pattern)
-    last = None
-    for last in compiled.finditer(text):
-        pass
+    last = final(compiled.finditer(text))
     if last is None:
         return None
     return last[1] if compiled.groups else last[0]

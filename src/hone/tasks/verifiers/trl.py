@@ -11,6 +11,6 @@ from hone.tasks.verifiers.function import FunctionVerifier
 
 @dataclass(frozen=True)
 class Trl(FunctionVerifier):
-    """The function takes keyword lists (`prompts`, `completions`, every data column) and returns a list; here of one."""
+    """The function takes keyword lists (`prompts`, `completions`, data columns), here of one, and returns a list."""
 
     forms: ClassVar[tuple[Form, ...]] = ("trl",)

@@ -11,6 +11,9 @@ from hone.tasks.verifiers.function import FunctionVerifier
 
 @dataclass(frozen=True)
 class Verl(FunctionVerifier):
-    """The function takes `(data_source, solution_str, ground_truth, extra_info)` and returns a number or a dict with `score`."""
+    """The function takes `(data_source, solution_str, ground_truth, extra_info)`.
+
+    It returns a number, or a dict with `score`.
+    """
 
     forms: ClassVar[tuple[Form, ...]] = ("verl",)

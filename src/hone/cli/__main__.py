@@ -1,0 +1,5 @@
+"""`python -m hone.cli`."""
+
+from hone.cli.main import run
+
+run()

@@ -1,0 +1,62 @@
+"""The entry point: every command in one application, and errors as one paragraph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from hone.cli import compare, doctor, methods, recipes, report, sft, tasks, terminal, train
+from hone.cli import eval as evaluate
+from hone.core.errors import HoneError
+
+ERROR, NOTHING_TO_DO, INTERRUPTED = 2, 3, 130
+
+
+class Commands(TyperGroup):
+    """A group whose commands may raise HoneError: it is shown without a traceback. Other exceptions pass through."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except HoneError as error:
+            terminal.show_error(error)
+            raise typer.Exit(ERROR) from None
+        except KeyboardInterrupt:
+            terminal.show_line("Interrupted.")
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    name="hone",
+    cls=Commands,
+    help="Makes a model better at problems whose answers can be checked.\n\nStart with `hone train`: it trains the "
+    "embedded demo on this machine in minutes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+for _name, _command in {
+    "train": train.train,
+    "sft": sft.sft,
+    "eval": evaluate.evaluate,
+    "compare": compare.compare,
+    "methods": methods.methods,
+    "recipes": recipes.recipes,
+    "tasks": tasks.tasks,
+    "report": report.report,
+    "doctor": doctor.doctor,
+}.items():
+    app.command(_name)(_command)
+
+
+def run() -> None:
+    """The `hone` command. Exit codes: 0 done, 1 a part failed, 2 an error, 3 nothing left to do, 130 interrupted."""
+    app()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,53 @@
+"""What is printed to a terminal: consoles, text of models and data made safe, errors as one paragraph."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from hone.core.errors import HoneError
+
+WIDTH = 100
+
+
+def console(stderr: bool = False) -> Console:
+    """A console on the present standard output (or error), made anew so that redirections are seen."""
+    return Console(stderr=stderr, highlight=False)
+
+
+def plain(text: object) -> str:
+    """`text` without terminal control sequences, control and direction characters; newline and tab stay."""
+    from hone.report.words import clean
+
+    return clean(str(text))
+
+
+def safe(text: object) -> str:
+    """`plain` text that rich shows as it is: its square brackets are no markup."""
+    return escape(plain(text))
+
+
+def say(text: object, style: str = "") -> None:
+    """Print plain text, wrapped by the terminal alone, so that paths and formulas stay whole."""
+    console().print(Text(plain(text), style=style), soft_wrap=True)
+
+
+def paragraph(text: str) -> str:
+    """`text` as one paragraph at the terminal's width; words and paths are never broken."""
+    width = min(WIDTH, shutil.get_terminal_size().columns)
+    words = " ".join(plain(text).split())
+    return textwrap.fill(words, max(40, width), break_long_words=False, break_on_hyphens=False)
+
+
+def show_error(error: HoneError) -> None:
+    """`error: <what> <mend>` on standard error."""
+    show_line(f"error: {error.what} {error.mend}")
+
+
+def show_line(text: str) -> None:
+    """One paragraph on standard error."""
+    console(stderr=True).print(Text(paragraph(text)), soft_wrap=True)

@@ -1,0 +1,217 @@
+"""One call of the native engine: rollouts are admitted to slots, sampled in step, and give their slot up when they end.
+
+Admission follows the order of the requests, and slots are refilled at fixed points, so a call is a pure function of
+its requests and the engine's settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hone.core.errors import EngineError
+from hone.core.noise import uniforms
+from hone.core.sampling import SampleRequest, SamplingParams
+from hone.engines.attention import PrefixBlock, length_buckets, plan_prefixes
+from hone.engines.cache import PrefixStore, SuffixCache
+from hone.engines.native_model import NativeModel
+from hone.engines.sampler import draw, settings
+from hone.engines.stops import Stops
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+PREFILL_TOKENS = 8192  # prefixes that are computed ahead of their admission hold about this many tokens
+Prefix = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Work:
+    """The rollouts of one call in admission order. `tokens`, `logprobs`, `lengths` and `stopped` are filled in."""
+
+    prefixes: list[Prefix]  # [R]
+    params: list[SamplingParams]  # the distinct sampler settings
+    kinds: npt.NDArray[np.int64]  # [R] index into `params`
+    limits: npt.NDArray[np.int64]  # [R] max_tokens
+    noise: npt.NDArray[np.float64]  # [R, width]
+    tokens: npt.NDArray[np.int32]  # [R, width]
+    logprobs: npt.NDArray[np.float32]  # [R, width]
+    lengths: npt.NDArray[np.int64]  # [R] tokens sampled so far
+    stopped: npt.NDArray[np.bool_]  # [R] ended by a stop rule
+
+    @property
+    def width(self) -> int:
+        """Places for sampled tokens: the largest limit, and what a chunk may run beyond it."""
+        return self.tokens.shape[1]
+
+
+def plan_work(requests: Sequence[SampleRequest], chunk: int) -> Work:
+    """Lay out the rollouts of `requests`, request after request, with all the noise they may use."""
+    params = list(dict.fromkeys(r.params for r in requests))
+    counts = [r.n for r in requests]
+    total, width = sum(counts), max(p.max_tokens for p in params) + chunk - 1
+    return Work(
+        prefixes=[np.ascontiguousarray(r.prefix, np.int32) for r in requests for _ in range(r.n)],
+        params=params,
+        kinds=np.repeat(np.array([params.index(r.params) for r in requests]), counts),
+        limits=np.repeat(np.array([r.params.max_tokens for r in requests]), counts),
+        noise=uniforms([r.noise.child(j) for r in requests for j in range(r.n)], width),
+        tokens=np.zeros((total, width), np.int32),
+        logprobs=np.zeros((total, width), np.float32),
+        lengths=np.zeros(total, np.int64),
+        stopped=np.zeros(total, bool),
+    )
+
+
+class Decoding:
+    """The live rollouts of one call. Row i of the batch is slot i of the suffix cache; rows have no gaps."""
+
+    def __init__(
+        self,
+        model: NativeModel,
+        stops: Stops,
+        store: PrefixStore,
+        suffixes: SuffixCache,
+        work: Work,
+        slots: int,
+        chunk: int,
+    ) -> None:
+        self._model, self._stops, self._store, self._suffixes = model, stops, store, suffixes
+        self._work, self._slots, self._chunk = work, slots, chunk
+        self._table = settings(work.params, model.device)
+        self._admitted = 0  # rollouts that have had a slot
+        self._rollouts = np.empty(0, np.int64)  # of each row
+        self._found: list[tuple[PrefixBlock, int]] = []  # each row's prefix
+
+    def run(self) -> None:
+        """Sample every rollout to its end. Raises EngineError if logits are not finite."""
+        hidden = self._admit(np.arange(min(self._slots, len(self._work.prefixes))))
+        while len(self._rollouts):
+            tokens, ended = self._sample(hidden)
+            hidden = self._advance(tokens, ended)
+
+    def _sample(
+        self, hidden: Float[torch.Tensor, "rows width"]
+    ) -> tuple[Int[torch.Tensor, "rows"], npt.NDArray[np.bool_]]:
+        """Sample a chunk of tokens for every row and record it. Returns the last tokens and which rows have ended."""
+        work, rollouts, device = self._work, self._rollouts, self._model.device
+        start = work.lengths[rollouts]
+        columns = start[:, None] + np.arange(self._chunk)
+        noise = torch.from_numpy(work.noise[rollouts[:, None], columns]).to(device)
+        tokens: list[torch.Tensor] = []
+        logprobs: list[torch.Tensor] = []
+        for step in range(self._chunk):
+            if step:
+                hidden = self._decode(tokens[-1], start + step - 1)
+            drawn, chosen = draw(self._model.logits(hidden), noise[:, step], self._settings)
+            tokens.append(drawn)
+            logprobs.append(chosen)
+        chunk = torch.stack(tokens, 1).cpu().numpy()
+        work.tokens[rollouts[:, None], columns] = chunk
+        work.logprobs[rollouts[:, None], columns] = torch.stack(logprobs, 1).float().cpu().numpy()
+        if np.isnan(work.logprobs[rollouts[:, None], columns]).any():
+            raise EngineError(
+                "The model's logits are not finite while sampling.",
+                "Look for a diverged run: lower `learning_rate`, or start from an earlier checkpoint.",
+            )
+
+        def history(row: int, step: int) -> Prefix:
+            return work.tokens[rollouts[row], : start[row] + step + 1]
+
+        first = self._stops.first_end(chunk, [p.stop for p in work.params], work.kinds[rollouts], history)
+        reached = start + np.minimum(first + 1, self._chunk)
+        limits = work.limits[rollouts]
+        stopped = (first < self._chunk) & (reached <= limits)
+        work.lengths[rollouts] = np.minimum(reached, limits)
+        work.stopped[rollouts] = stopped
+        return tokens[-1], stopped | (reached >= limits)
+
+    def _advance(
+        self, tokens: Int[torch.Tensor, "rows"], ended: npt.NDArray[np.bool_]
+    ) -> Float[torch.Tensor, "rows width"]:
+        """Give the slots of ended rows to waiting rollouts, close the gaps, and decode the last tokens of the rest.
+
+        A new row is decoded along with the others on a stray token and then overwritten, which keeps shapes fixed.
+        """
+        if not ended.any():
+            return self._decode(tokens, self._work.lengths[self._rollouts] - 1)
+        free = np.flatnonzero(ended)
+        taken, left = np.split(free, [min(len(free), len(self._work.prefixes) - self._admitted)])
+        size = len(ended) - len(left)
+        target = left[left < size]
+        source = size + np.flatnonzero(~ended[size:])
+        order = np.arange(size)
+        order[target] = source
+        if len(target):
+            self._suffixes.move(source, target, int(self._work.lengths[self._rollouts].max()))
+        self._rollouts = self._rollouts[order]
+        self._found = [self._found[i] for i in order]
+        fresh = self._admit(taken)
+        if len(taken) == size:
+            return fresh
+        written = self._work.lengths[self._rollouts] - 1
+        written[taken] = 0
+        hidden = self._decode(tokens[torch.from_numpy(order).to(tokens.device)], written)
+        if len(taken):
+            hidden[torch.from_numpy(taken).to(hidden.device)] = fresh
+        return hidden
+
+    def _admit(self, rows: npt.NDArray[np.int64]) -> Float[torch.Tensor, "new width"]:
+        """Put the next waiting rollouts into `rows`, and plan for the batch as it then is.
+
+        Returns the last hidden states of the new rows' prefixes.
+        """
+        if len(self._rollouts) == 0:
+            self._rollouts = np.zeros(len(rows), np.int64)
+            self._found = [None] * len(rows)  # type: ignore[list-item]  # every one is filled below
+        work, hidden = self._work, []
+        for row in rows:
+            prefix = work.prefixes[self._admitted]
+            if prefix not in self._store:
+                self._prefill()
+            block, index = self._found[row] = self._store[prefix]
+            hidden.append(block.hidden[index])
+            self._rollouts[row] = self._admitted
+            self._admitted += 1
+        if len(self._rollouts):
+            device = self._model.device
+            lengths = np.array([block.lengths[index] for block, index in self._found])
+            self._prefix_lengths = torch.from_numpy(lengths).to(device)
+            self._plan = plan_prefixes(self._found, device)
+            self._settings = self._table.rows(work.kinds[self._rollouts])
+        return torch.stack(hidden) if hidden else torch.empty(0)
+
+    def _prefill(self) -> None:
+        """Compute the prefixes of the next waiting rollouts that are not stored, the very next one among them."""
+        missing: dict[bytes, Prefix] = {}
+        size = 0
+        for prefix in self._work.prefixes[self._admitted :]:
+            if size >= PREFILL_TOKENS:
+                break
+            if prefix not in self._store and prefix.tobytes() not in missing:
+                missing[prefix.tobytes()] = prefix
+                size += len(prefix)
+        prefixes = list(missing.values())
+        buckets = [[prefixes[i] for i in bucket] for bucket in length_buckets([len(p) for p in prefixes])]
+        live = {found[0] for found in self._found if found is not None}
+        self._store.add({self._model.prefill(bucket): bucket for bucket in buckets}, live)
+
+    def _decode(
+        self, tokens: Int[torch.Tensor, "rows"], written: npt.NDArray[np.int64]
+    ) -> Float[torch.Tensor, "rows width"]:
+        """Hidden states after `tokens`, of which row i's goes to place `written[i]` of its slot."""
+        place = torch.from_numpy(written).to(tokens.device)
+        used = int(written.max()) + 1
+        bias = None
+        if written.min() + 1 < used:
+            beyond = torch.arange(used, device=tokens.device) > place[:, None]
+            bias = torch.zeros(beyond.shape, device=tokens.device).masked_fill(beyond, -torch.inf)[
+                :, None, None
+            ]
+        cache = self._suffixes.tensor
+        return self._model.decode(tokens, place, self._prefix_lengths + place, cache, used, bias, self._plan)
