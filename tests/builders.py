@@ -23,13 +23,14 @@ def tiny_model(kind: str = "qwen3", seed: int = 0, dtype: torch.dtype = torch.fl
     torch.manual_seed(seed)
     name = {"qwen3": "Qwen3", "llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral", "gpt2": "GPT2"}[kind]
     if kind == "gpt2":
-        shape = dict(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=256)
+        shape = dict(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=256, bos_token_id=1, eos_token_id=2)
     elif kind == "qwen3":
         shape["head_dim"] = 8
     elif kind == "mistral":
         shape["sliding_window"] = None
     config = getattr(transformers, f"{name}Config")(**shape)
-    model = getattr(transformers, f"{name}ForCausalLM")(config).to(dtype)
+    head = "GPT2LMHeadModel" if kind == "gpt2" else f"{name}ForCausalLM"
+    model = getattr(transformers, head)(config).to(dtype)
     # Large weights make attention far from uniform, so that a wrong mask cannot hide.
     with torch.no_grad():
         for parameter in model.parameters():

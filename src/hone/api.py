@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hone import recipes
-from hone.core.errors import CheckpointError
+from hone.core.errors import CheckpointError, RecipeError
 from hone.core.problem import Task
 from hone.recipes.load import resolve
 
@@ -79,9 +78,28 @@ def evaluate(
 
 
 def compare(
-    recipe: RecipeSource, methods: Sequence[str], seeds: int, out: str | Path, **overrides: Any
+    recipe: RecipeSource,
+    methods: Sequence[str],
+    seeds: int,
+    out: str | Path,
+    *,
+    workers: int = 2,
+    baseline: str | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+    **overrides: Any,
 ) -> dict[str, Any]:
-    """Run several methods with several seeds under one budget of sampled tokens; returns compare.json's content."""
+    """Run several methods with several seeds under one budget of sampled tokens; returns compare.json's content.
+
+    `workers` processes of one thread at a time; with `baseline` only differences to that method are stated; `tell`
+    hears what happens. `failures` of the result maps an arm that failed to its last lines; the others count.
+    """
     from hone.training.compare import compare_methods
 
-    return compare_methods(recipes.load.read(recipe), list(methods), seeds, Path(out), overrides)
+    arms = {}
+    for method in methods:
+        phases = resolve(recipe, {**overrides, "method": method})
+        if len(phases) > 1:
+            raise RecipeError(f"The recipe has {len(phases)} phases.", "Compare recipes of one phase.")
+        arms[method] = phases[0]
+    name = "recipe" if isinstance(recipe, Mapping) else str(recipe)
+    return compare_methods(arms, seeds, Path(out), name=name, workers=workers, baseline=baseline, tell=tell)

@@ -7,8 +7,8 @@ from math import comb, sqrt
 
 import pytest
 import torch
-from tabular import Question, close, expected_ascent, gradient, parameters
 
+from exact.tabular import Question, close, expected_ascent, gradient, parameters
 from hone.credit import Chain, Grpo, Maxrl, PassAtK, Reinforce, Rloo
 from hone.objectives import Cispo, Gspo, PolicyGradient, PpoClip, sequence_mean, token_mean
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tabular import ANSWERS, Question, close, gradient, parameters
 
+from exact.tabular import ANSWERS, Question, close, gradient, parameters
 from hone.credit import Gae, gae
 
 QUESTION = Question((0.0, 1.0, 0.3, -0.5), slope=0.7, offset=0.5)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tabular import ANSWERS, Question, close, expected_ascent, gradient, parameters
 
+from exact.tabular import ANSWERS, Question, close, expected_ascent, gradient, parameters
 from hone.core.counting import count
 from hone.core.errors import RecipeError
 from hone.credit import Rloo, gae

@@ -14,7 +14,8 @@ from hone.tasks.maze import Maze
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
-    "</pre></svg><style>body{display:none}</style>{{ 7*7 }}\x1b[31mred\x1b]0;owned\x07\x00\x9b2J\u202eesrever\ud800 $\\frac$"
+    "</pre></svg><style>body{display:none}</style>{{ 7*7 }}\x1b[31mred\x1b]0;owned\x07\x00\x9b2J\u202eesrever\ud800"
+    " $\\frac$"
 )
 KS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -78,8 +79,10 @@ def samples(last: int, hostile: bool, seed: int, task_name: str = "maze") -> lis
     if task_name != "maze":
         for row in rows:
             good = row["reward"] == 1
-            row |= {"task": task_name, "prompt": [{"role": "user", "content": "Ann has 3 boxes of 12 pens. How many pens?"}],
-                    "text": f"3 boxes of 12 pens are 3 * 12 = {36 if good else 35}.\n#### {36 if good else 35}"}  # fmt: skip
+            question = {"role": "user", "content": "Ann has 3 boxes of 12 pens. How many?"}
+            said = 36 if good else 35
+            text = f"3 boxes of 12 pens are 3 * 12 = {said}.\n#### {said}"
+            row |= {"task": task_name, "prompt": [question], "text": text}
         rows[1] |= {"reward": 0.4}
         rows[4] |= {"reward": None, "status": "timeout"}
     if hostile:
@@ -160,17 +163,20 @@ def write_comparison(
 ) -> Path:
     """Write compare.json and its arms and return the folder. maxrl gains most; rloo and grpo are alike."""
     gains = {"rloo": 0.42, "grpo": 0.425, "maxrl": 0.5}
-    metrics, runs = ["pass@1", "pass@8"], []
+    metrics = ["pass@1", "pass@8"]
+    runs: list[dict[str, Any]] = []
     for seed in range(seeds):
         for method in methods:
             run = write_run(
                 folder / f"{method}-{seed}", 20, gains.get(method, 0.4), seed, method, eval_every=5
             )
             final = json.loads((run / "eval.jsonl").read_text().splitlines()[-1])
+            noise = 0.004 * random.Random(seed).random()
             runs.append({"method": method, "seed": seed, "folder": run.name, "sampled_tokens": 100_000 + seed,
                          "rollouts": 5120, "seconds": 61.5,
-                         "final": {m: final[m]["value"] + 0.004 * random.Random(seed).random() for m in metrics}})  # fmt: skip
-    table, paired = [], []
+                         "final": {m: final[m]["value"] + noise for m in metrics}})  # fmt: skip
+    table: list[dict[str, Any]] = []
+    paired: list[dict[str, Any]] = []
     for m in metrics:
         for a in methods:
             values = [r["final"][m] for r in runs if r["method"] == a]

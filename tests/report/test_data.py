@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_run import write_run
 
 from hone.core.errors import CheckpointError
 from hone.report import data
+from report.fake_run import write_run
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,13 @@ def test_a_line_written_again_replaces_the_first(tmp_path: Path) -> None:
     rows = [{"step": 2, "x": 1}, {"step": 1, "x": 2}, {"step": 2, "x": 3}]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert data.column(data.read_run(tmp_path).metrics, "x").tolist() == [2, 3]
+
+
+def test_a_line_without_a_step_is_left_out_and_said(tmp_path: Path) -> None:
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"x": 1}\n')
+    read = data.read_run(tmp_path)
+    assert len(read.metrics) == 1
+    assert "Lines of metrics.jsonl without a step are left out." in read.notes
 
 
 @pytest.mark.parametrize("value", [None, "1", True, math.nan, math.inf, 10**400, [1], {}])

@@ -3,18 +3,20 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from fake_run import write_comparison, write_run
 
 from hone import report
 from hone.core.errors import CheckpointError, HoneError
+from report.fake_run import write_comparison, write_run
 
 ALLOWED_STYLE = re.compile(r"<style>(.*?)</style>", re.S)
 
@@ -72,10 +74,14 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return report.build([write_run(tmp_path_factory.mktemp("hostile") / "run", steps=30, hostile=True)])
 
 
-def test_run_page_tells_the_story(run: Path) -> None:
-    path = report.build([run])
-    assert path == run / "report.html"
-    elements = assert_inert(path)
+@pytest.fixture(scope="module")
+def page(run: Path) -> Path:
+    return report.build([run])
+
+
+def test_run_page_tells_the_story(run: Path, page: Path) -> None:
+    assert page == run / "report.html"
+    elements = assert_inert(page)
     rows = [json.loads(line) for line in (run / "eval.jsonl").read_text().splitlines()]
     for row in (rows[0], rows[-1]):
         assert f"{100 * row['pass@1']['value']:.0f}%" in elements.text
@@ -90,9 +96,8 @@ def test_run_page_tells_the_story(run: Path) -> None:
     assert all(labels)
 
 
-def test_same_folder_same_page(run: Path, tmp_path: Path) -> None:
-    first = report.build([run], tmp_path / "one.html").read_bytes()
-    assert report.build([run], tmp_path / "two.html").read_bytes() == first
+def test_same_folder_same_page(run: Path, page: Path, tmp_path: Path) -> None:
+    assert report.build([run], tmp_path / "again.html").read_bytes() == page.read_bytes()
 
 
 def test_hostile_text_is_inert(hostile_page: Path) -> None:
@@ -114,7 +119,7 @@ def test_hostile_text_does_not_run_in_a_browser(hostile_page: Path, tmp_path: Pa
     after = re.search("<title>(.*?)</title>", done.stdout, re.S)
     assert before is not None
     assert after is not None
-    assert after[1] == before[1]
+    assert unescape(after[1]) == unescape(before[1])
     assert "<script" not in done.stdout
     assert (
         "violates the following Content Security Policy" not in done.stderr
@@ -130,18 +135,14 @@ def test_what_is_missing_is_left_out(tmp_path: Path) -> None:
     assert "Nothing has been measured yet" in assert_inert(report.build([tmp_path])).text
 
 
-def test_run_that_is_not_finished_says_so(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "run", steps=12)
+def test_text_tasks_and_runs_under_way(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", steps=12, task="gsm8k")
     lines = (run / "eval.jsonl").read_text().splitlines()
     (run / "eval.jsonl").write_text(lines[0] + "\n")
     (run / "summary.json").write_text('{"finished": false}')
     text = assert_inert(report.build([run])).text
     assert "has not finished" in text
     assert "Measured once so far" in text
-
-
-def test_text_tasks_are_shown_with_their_verdict(tmp_path: Path) -> None:
-    text = assert_inert(report.build([write_run(tmp_path / "run", steps=12, task="gsm8k")])).text
     for words in ("#### 36", "✓", "✗", "no verdict: timeout", "reward 0.4", "user: Ann has 3 boxes"):
         assert words in text
 
@@ -187,5 +188,12 @@ def test_comparison_without_its_file(tmp_path: Path) -> None:
 
 def test_import_is_light() -> None:
     code = "import sys, hone.report; print([m for m in ('torch', 'matplotlib', 'scipy', 'jinja2') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    path = os.pathsep.join(sys.path)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )
     assert done.stdout.strip() == "[]"

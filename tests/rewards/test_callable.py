@@ -109,7 +109,7 @@ def test_logged_columns_of_the_wrong_length_are_refused() -> None:
         log_extra("read", ["a"])
         return [1.0, 1.0, 1.0]
 
-    with pytest.raises(RewardError, match=r"logged 1 values as `read` for 3"):
+    with pytest.raises(RewardError, match=r"logged 1 `read` values for 3"):
         score(mine, ["a", "b", "c"])
 
 

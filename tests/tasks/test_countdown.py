@@ -92,7 +92,7 @@ NESTED = st.recursive(
 
 
 @given(NESTED)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_reader_agrees_with_pythons_grammar(text):
     try:
         expected = _by_python(ast.parse(text, mode="eval"))
@@ -103,7 +103,7 @@ def test_reader_agrees_with_pythons_grammar(text):
 
 
 @given(st.text(alphabet="0123456789+-*/() ", max_size=20))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_reader_never_raises(text):
     got = evaluate(text)
     assert got is None or isinstance(got.value, Fraction)

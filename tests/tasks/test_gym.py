@@ -108,6 +108,7 @@ def test_where_the_answer_stands() -> None:
     assert task.parse("**Answer:** 12") == "12"
     assert task.parse("Answer:\n1 2\n3 4") == "1 2\n3 4"
     assert task.parse("<answer>11</answer> <answer> 12 </answer> 13") == "12"
+    assert task.parse("<answer>" * 12_000 + "12") == "12"
     assert task.parse("  ") is None
     assert task.parse("") is None
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hone.core.problem import Problem
-from hone.tasks.maze import Maze, carve, draw, read, shortest_path, simplify
+from hone.tasks.maze import Maze, carve, draw, paths_from, read, simplify
 
 CORRIDOR = Problem(prompt="S.G\n##.\n...\n>", answer="RR", task="maze")
 
@@ -60,8 +60,7 @@ def test_every_maze_is_a_tree_over_all_rooms(size):
         assert {(r, c) for r in range(0, size - 2, 2) for c in range(0, size - 2, 2)} <= cells
         assert not any(r % 2 and c % 2 for r, c in cells)
         assert sum(_degrees(cells).values()) == 2 * (len(cells) - 1)
-        first = min(cells)
-        assert all(shortest_path(cells, first, cell) or cell == first for cell in cells)  # connected
+        assert set(paths_from(cells, min(cells))) == cells  # connected
 
 
 def test_shortest_path_agrees_with_distances_relaxed_without_a_queue():
@@ -84,15 +83,15 @@ def _answers_up_to(length, problem):
 
 
 def test_every_right_text_gives_the_one_simple_path():
-    for index in range(12):
+    for index in range(3):
         problem = Maze(5).problem(index)
         assert _answers_up_to(6, problem) == ({problem.answer} if problem.level <= 6 else set())
 
 
 def test_start_and_goal_lie_anywhere():
-    starts = collections.Counter(read(draw(random.Random(seed), 9).prompt)[1] for seed in range(2000))
+    starts = collections.Counter(read(draw(random.Random(seed), 9).prompt)[1] for seed in range(800))
     rooms = [(r, c) for r in range(0, 7, 2) for c in range(0, 7, 2)]
-    assert min(starts[r] for r in rooms) > 30  # 65 expected in each of 16 rooms
+    assert min(starts[r] for r in rooms) > 8  # 26 expected in each of 16 rooms
     assert len(starts) == 16 + 24
 
 
@@ -106,7 +105,7 @@ def test_random_walks_are_judged_like_a_slow_simulation():
     rng = random.Random(0)
     outcomes = set()
     for index in range(300):
-        problem = Maze(7).problem(index % 40) if index % 2 else Maze().problem(index)
+        problem = Maze(5).problem(index % 40) if index % 2 else Maze().problem(index)
         rows = problem.prompt.split("\n")[:-1]
         at = next((r, c) for r, row in enumerate(rows) for c, mark in enumerate(row) if mark == "S")
         text = "".join(rng.choices("UDLR", k=rng.randint(0, 12)))

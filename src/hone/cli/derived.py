@@ -38,20 +38,25 @@ def run_rows(recipe: Recipe, method: Method) -> Rows:
         if budget is not None:
             rows[0] = ("steps", f"at most {recipe.steps:,}; it ends when {budget:,} tokens are sampled")
             most = min(most, budget + rollouts_of(recipe, method) * recipe.max_completion_length)
-        rows += [("rollouts", f"{'at most ' if budget else ''}{rollouts:,}"), ("sampled tokens", f"at most {most:,}")]
+        rows += [
+            ("rollouts", f"{'at most ' if budget else ''}{rollouts:,}"),
+            ("sampled tokens", f"at most {most:,}"),
+        ]
     else:
         rows.append(("demonstrations", f"{rollouts:,}"))
     settings = recipe.eval
     ends = "before and after" if settings.before else "after"
     words = f"{settings.problems:,} problems × {settings.samples:,} samples {ends}"
-    if settings.every:
+    if 0 < settings.every < recipe.steps:
         words += f", × {min(settings.samples, settings.samples_during):,} every {settings.every:,} steps"
     return [*rows, ("evaluation", words)]
 
 
 def rollouts_of(recipe: Recipe, method: Method) -> int:
     """Rollouts (or demonstrations) of one step. A demonstration without a mix is a problem's one oracle."""
-    one_each = not method.episode.samples and recipe.episode is not None and not recipe.episode.options.get("mix")
+    one_each = (
+        not method.episode.samples and recipe.episode is not None and not recipe.episode.options.get("mix")
+    )
     return recipe.problems_per_step * (1 if one_each else recipe.num_generations)
 
 
@@ -59,13 +64,17 @@ def notes(recipe: Recipe, method: Method) -> list[str]:
     """What a person should know before the first step."""
     out = []
     if getattr(method.objective, "surrogate", False):
-        out.append(f"`{recipe.method}` moves the policy by a surrogate: its update is the gradient of no stated objective.")
+        out.append(
+            f"`{recipe.method}` moves the policy by a surrogate: its update is the gradient of no stated objective."
+        )
     if recipe.max_sampled_tokens is not None and recipe.schedule != "constant":
         out.append(
-            f"`schedule: {recipe.schedule}` runs over `steps`; a run that `max_sampled_tokens` ends earlier stops midway."
+            f"`schedule: {recipe.schedule}` runs over `steps`; one that its tokens end earlier stops midway."
         )
     if recipe.steps and not recipe.checkpoint.every:
-        out.append("No checkpoint is written before the end; with `checkpoint.every=10` a stopped run can be resumed.")
+        out.append(
+            "No checkpoint is written before the end; with `checkpoint.every=10` a stopped run can be resumed."
+        )
     return out
 
 

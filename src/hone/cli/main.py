@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -11,7 +12,7 @@ from hone.cli import compare, doctor, methods, recipes, report, sft, tasks, term
 from hone.cli import eval as evaluate
 from hone.core.errors import HoneError
 
-ERROR, NOTHING_TO_DO, INTERRUPTED = 2, 3, 130
+ERROR, INTERRUPTED = 2, 130
 
 
 class Commands(TyperGroup):
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for _name, _command in {
+COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "sft": sft.sft,
     "eval": evaluate.evaluate,
@@ -49,7 +50,8 @@ for _name, _command in {
     "tasks": tasks.tasks,
     "report": report.report,
     "doctor": doctor.doctor,
-}.items():
+}
+for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 
 

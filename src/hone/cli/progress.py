@@ -113,8 +113,8 @@ def step_words(line: Mapping[str, Any]) -> str:
         words.append(f"pass rate {percent(line['pass_rate'])}")
     elif line.get("reward/mean") is not None:
         words.append(f"reward {line['reward/mean']:.3g}")
-    if "pass_rate" not in line and line.get("loss/policy") is not None:
-        words.append(f"loss {line['loss/policy']:.4g}")
+    elif line.get("loss/supervised") is not None:
+        words.append(f"loss {line['loss/supervised']:.4g}")
     if line.get("length/mean") is not None:
         words.append(f"length {line['length/mean']:.1f}")
     if line.get("sampled_tokens"):
@@ -132,4 +132,6 @@ def evaluation_words(line: Mapping[str, Any]) -> str:
         for name, value in line.items()
         if name.startswith("pass@")
     ]
-    return f"step {line['step']}, held-out: {', '.join(found)} ({line['problems']} problems of {line['task']})"
+    return (
+        f"step {line['step']}, held-out: {', '.join(found)} ({line['problems']} problems of {line['task']})"
+    )

@@ -7,6 +7,8 @@ import textwrap
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
 
 from hone.core.errors import HoneError
@@ -34,6 +36,26 @@ def safe(text: object) -> str:
 def say(text: object, style: str = "") -> None:
     """Print plain text, wrapped by the terminal alone, so that paths and formulas stay whole."""
     console().print(Text(plain(text), style=style), soft_wrap=True)
+
+
+def figures(title: str, *columns: str) -> Table:
+    """An empty table of figures."""
+    table = Table(box=None, padding=(0, 1), header_style="dim", title=title or None, title_justify="left")
+    for name in columns:
+        table.add_column(name, no_wrap=True)
+    return table
+
+
+def show_figures(table: Table) -> None:
+    """Print a table whole: where the terminal is too narrow its lines run on, and no figure is cut off."""
+    shown = console()
+    shown.width = max(shown.width, Measurement.get(shown, shown.options.update(width=10_000), table).maximum)
+    shown.print(table, soft_wrap=True)
+
+
+def indent(text: str) -> str:
+    """Every line two spaces in."""
+    return textwrap.indent(text, "  ")
 
 
 def paragraph(text: str) -> str:

@@ -44,6 +44,9 @@ class Batch:
         None  # of the loss's terms: the reduction's global denominators
     )
 
+    def __repr__(self) -> str:
+        return f"Batch({len(self.trajectories)} rollouts, {len(self.rollout_of)} tokens)"
+
     @property
     def truncated(self) -> Bool[torch.Tensor, "rollouts"]:
         """Rollouts that the length limit ended."""

@@ -7,7 +7,15 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 Reduction = Literal["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_token_mean"]
 
@@ -38,15 +46,24 @@ class Choice(BaseModel):
 
 
 class Settings(BaseModel):
-    """Base of every block of a recipe: unknown keys are errors, values are not coerced from other types."""
+    """Base of every block of a recipe: unknown keys are errors, and a truth value is no number."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and annotation is not bool:
+            raise ValueError("a truth value is not wanted here; in YAML `on`, `yes`, `off` and `no` are truth values")
+        return value
 
 
 class EvalSettings(Settings):
     """When and how the policy is evaluated on the held-out split."""
 
     every: int = Field(0, ge=0, description="evaluate after every so many steps (0: only before and after)")
+    before: bool = Field(True, description="evaluate before the first step")
     problems: int = Field(100, ge=1, description="held-out problems")
     samples: int = Field(16, ge=1, description="samples a problem, before and after training")
     samples_during: int = Field(8, ge=1, description="samples a problem in evaluations during training")

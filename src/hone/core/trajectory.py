@@ -39,6 +39,9 @@ class Segment:
         if self.logprobs is not None and len(self.logprobs) != len(self.tokens):
             raise ValueError(f"{len(self.tokens)} tokens but {len(self.logprobs)} logprobs")
 
+    def __repr__(self) -> str:
+        return f"Segment({self.kind}, {len(self.tokens)} tokens)"
+
     def path(self) -> tuple[Segment, ...]:
         """Root first, this segment last."""
         out: list[Segment] = []
@@ -65,6 +68,10 @@ class Trajectory:
     labels: Mapping[str, int]
     sampler: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
+
+    def __repr__(self) -> str:
+        # Event loops print what their tasks return; arrays have no place there.
+        return f"Trajectory({self.problem.id}, {self.num_actions} actions, {self.finish_reason})"
 
     @property
     def segments(self) -> tuple[Segment, ...]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hone.core.lazy import torch
 from hone.core.options import require
-from hone.core.packed import compact, segment_constant, segment_min, segment_size
+from hone.core.packed import compact, segment_size
 from hone.credit.rloo import rloo
 
 if TYPE_CHECKING:
@@ -41,39 +41,28 @@ def pass_at_k(
     size = segment_size(index, count)
     order = torch.argsort(values, stable=True)
     order = order[torch.argsort(index[order], stable=True)]
+    ranked = values[order].to(torch.float64)
     start = (size.cumsum(0) - size)[index[order]]
-    below = (
-        torch.arange(len(values), device=values.device) - start
-    )  # members of the group that are not larger
-    members = size[index[order]]
-    # A member with b others below it is the second best of a subset under some larger i in C(b, k-2) ways,
-    # and the best itself in C(b, k-1) ways. Measured from the group's minimum, so that equal rewards cancel
-    # exactly.
-    raised = (values - segment_min(values, index, count)[index])[order].to(torch.float64)
-    second = _binomial_share(below, k - 2, members, k)
-    best = _binomial_share(below, k - 1, members, k)
-    running = torch.cumsum(second * raised, 0)
-    before = running - second * raised
-    before_group = torch.cat([running.new_zeros(1), running])[start]
-    sorted_advantages = k * (best * raised - (before - before_group))
-    advantages = torch.zeros_like(raised).scatter(0, order, sorted_advantages).to(values.dtype)
-    silent = segment_constant(values, index, count) | (size < k)
-    return torch.where(silent[index], torch.zeros_like(values), advantages)
+    below = torch.arange(len(values), device=values.device) - start  # members of the group ranked lower
+    # The gain of a unit, summed by parts: each rise from one ranked value to the next is gained in the subsets
+    # whose other k - 1 units all rank below the rise. No term is negative, and equal values cancel exactly.
+    rise = torch.where(below > 0, ranked - ranked.roll(1), torch.zeros_like(ranked))
+    gained = torch.cumsum(rise * _share_below(below, size[index[order]], k), 0)
+    advantages = torch.zeros_like(ranked).scatter(0, order, k * (gained - gained[start]))
+    return advantages.to(values.dtype)
 
 
-def _binomial_share(
-    below: Int[torch.Tensor, "units"], chosen: int, members: Int[torch.Tensor, "units"], k: int
+def _share_below(
+    below: Int[torch.Tensor, "units"], members: Int[torch.Tensor, "units"], k: int
 ) -> Float[torch.Tensor, "units"]:
-    """C(below, chosen) / C(members - 1, k - 1) in float64; 0 where either is not a choice."""
-    possible = (below >= chosen) & (members >= k)
-    b, n = below.to(torch.float64), (members - 1).to(torch.float64)
-    log = _log_choose(b.clamp(min=chosen), chosen) - _log_choose(n.clamp(min=k - 1), k - 1)
-    return torch.where(possible, log.exp(), torch.zeros_like(log))
+    """C(below, k-1) / C(members - 1, k-1) in float64; 0 where fewer than k - 1 units are below."""
 
+    def log_choose(n: Float[torch.Tensor, "units"]) -> Float[torch.Tensor, "units"]:
+        n = n.to(torch.float64).clamp(min=k - 1)
+        return torch.lgamma(n + 1) - torch.lgamma(n - k + 2)
 
-def _log_choose(n: Float[torch.Tensor, "units"], chosen: int) -> Float[torch.Tensor, "units"]:
-    m = torch.tensor(float(chosen), dtype=n.dtype, device=n.device)
-    return torch.lgamma(n + 1) - torch.lgamma(m + 1) - torch.lgamma(n - m + 1)
+    share = torch.exp(log_choose(below) - log_choose(members - 1))
+    return torch.where(below >= k - 1, share, torch.zeros_like(share))
 
 
 def _check_k(k: int) -> None:

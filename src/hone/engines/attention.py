@@ -1,9 +1,9 @@
 """Attention of the native engine: causal over packed prefixes, and in two parts while decoding.
 
-Decoding, a rollout attends to its group's prefix and to its own tokens. The prefix part folds all queries that share
-a prefix (rollouts of the group, and query heads of one key-value head) into one long query, so its keys are read once
-for the group. The prefix then enters the rollout's own softmax as a single key with score `lse` and value `out`, which
-is exact: sum_i exp(s_i) v_i = exp(lse) out over the prefix.
+Decoding, a rollout attends to its group's prefix and to its own tokens. The prefix part folds all queries
+that share a prefix (rollouts of the group, and query heads of one key-value head) into one long query, so its
+keys are read once for the group. The prefix then enters the rollout's own softmax as a single key with score
+`lse` and value `out`, which is exact: sum_i exp(s_i) v_i = exp(lse) out over the prefix.
 """
 
 from __future__ import annotations

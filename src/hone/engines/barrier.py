@@ -23,8 +23,8 @@ def _noise_order(pending: Pending) -> tuple[object, ...]:
 class BarrierEngine(ABC):
     """Plain asyncio, no threads, no clocks: which requests share a batch depends on the schedule alone.
 
-    An episode has at most one request waiting at a time, and calls `leave()` when it ends, also when it ends by an
-    exception (`try: ... finally: engine.leave()`): the others would wait for it for ever.
+    An episode has at most one request waiting at a time, and calls `leave()` when it ends, also when it ends
+    by an exception (`try: ... finally: engine.leave()`): the others would wait for it for ever.
     """
 
     name: str
@@ -58,8 +58,8 @@ class BarrierEngine(ABC):
     async def sample(self, request: SampleRequest) -> list[Completion]:
         """`request.n` completions in rollout order, once every live episode waits or has left.
 
-        Raises EngineError at once for a request that cannot be served, so that only its own episode fails; an error
-        while sampling reaches every episode that waits.
+        Raises EngineError at once for a request that cannot be served, so that only its own episode fails; an
+        error while sampling reaches every episode that waits.
         """
         if self._live == 0:
             raise EngineError("No schedule is open.", "Call `expect(live)` before episodes sample.")
@@ -70,10 +70,11 @@ class BarrierEngine(ABC):
         try:
             return await pending[1]
         finally:
-            if pending in self._waiting:  # the episode was cancelled while it waited
-                self._waiting.remove(pending)
+            # Still there only if the episode was cancelled while it waited.
+            self._waiting = [p for p in self._waiting if p is not pending]
 
     def _serve_if_all_wait(self) -> None:
+        self._waiting = [p for p in self._waiting if not p[1].cancelled()]
         if not self._waiting or len(self._waiting) < self._live:
             return
         served = sorted(self._waiting, key=_noise_order)

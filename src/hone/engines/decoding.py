@@ -1,7 +1,7 @@
 """One call of the native engine: rollouts are admitted to slots, sampled in step, and give their slot up when they end.
 
-Admission follows the order of the requests, and slots are refilled at fixed points, so a call is a pure function of
-its requests and the engine's settings.
+Admission follows the order of the requests, and slots are refilled at fixed points, so a call is a pure
+function of its requests and the engine's settings.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ class Decoding:
     ) -> Float[torch.Tensor, "rows width"]:
         """Give the slots of ended rows to waiting rollouts, close the gaps, and decode the last tokens of the rest.
 
-        A new row is decoded along with the others on a stray token and then overwritten, which keeps shapes fixed.
+        A new row is decoded along with the others on a stray token and then overwritten, which keeps shapes
+        fixed.
         """
         if not ended.any():
             return self._decode(tokens, self._work.lengths[self._rollouts] - 1)

@@ -24,10 +24,10 @@ CHUNK = {
 class NativeEngine(BarrierEngine):
     """Samples from Llama-family decoders.
 
-    `max_slots` is how many rollouts are decoded at once (default: as many as an eighth of the machine's memory holds,
-    at most 512 on a CPU and 1024 on a GPU); `chunk` is how many tokens are sampled between two looks at what has ended
-    (default 1 on a CPU, 8 on a GPU). Neither changes what is sampled, but for the rounding of the logits.
-    Raises EngineError for a model that it cannot serve.
+    `max_slots` is how many rollouts are decoded at once (default: as many as an eighth of the machine's
+    memory holds, at most 512 on a CPU and 1024 on a GPU); `chunk` is how many tokens are sampled between two
+    looks at what has ended (default 1 on a CPU, 8 on a GPU). Neither changes what is sampled, but for the
+    rounding of the logits. Raises EngineError for a model that it cannot serve.
     """
 
     name = "native"

@@ -46,7 +46,8 @@ def unsupported(model: Any) -> str | None:
 def _fuse(parameters: Sequence[nn.Parameter | None]) -> Tensor | None:
     """One tensor of which `parameters` are consecutive rows, each viewing its own part of it.
 
-    Parameters stay the objects they are, so optimizers and `load_state_dict` that write in place write into it.
+    Parameters stay the objects they are, so optimizers and `load_state_dict` that write in place write into
+    it.
     """
     present = [p for p in parameters if p is not None]
     if not present:
@@ -208,8 +209,8 @@ class NativeModel:
     ) -> Float[Tensor, "rows width"]:
         """Last hidden states after one more token per row.
 
-        Row i's keys and values are written to `cache[:, :, i, :, written[i]]`; its token stands at `positions[i]` of
-        the whole text. Attention reads the first `used` places of the cache.
+        Row i's keys and values are written to `cache[:, :, i, :, written[i]]`; its token stands at
+        `positions[i]` of the whole text. Attention reads the first `used` places of the cache.
         """
         rows = torch.arange(len(tokens), device=self.device)
         x = self.model.model.embed_tokens(tokens)

@@ -1,8 +1,8 @@
 """Draws tokens from logits: temperature, truncation, and the inverse CDF at a given uniform.
 
-The sampling distribution is softmax(logits / temperature), restricted to the kept support and renormalised. Support
-rules are applied in the order top-k, top-p, min-p, each to the renormalised result of the one before, as transformers
-does. Temperature 0 is the point mass on the largest logit; the logprob of its token is 0.
+The sampling distribution is softmax(logits / temperature), restricted to the kept support and renormalised.
+Support rules are applied in the order top-k, top-p, min-p, each to the renormalised result of the one before,
+as transformers does. Temperature 0 is the point mass on the largest logit; the logprob of its token is 0.
 """
 
 from __future__ import annotations
@@ -90,8 +90,8 @@ def draw(
 ) -> tuple[Int[torch.Tensor, "rows"], Float[torch.Tensor, "rows"]]:
     """The token at which the CDF of a row's sampling distribution, in vocabulary order, first exceeds its uniform.
 
-    `uniforms` are in [0, 1). Returns tokens and their logprobs in nats, in float32 at least; a row whose logits are
-    not finite has the logprob NaN.
+    `uniforms` are in [0, 1). Returns tokens and their logprobs in nats, in float32 at least; a row whose
+    logits are not finite has the logprob NaN.
     """
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if rows.temperature is not None:

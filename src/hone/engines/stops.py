@@ -33,21 +33,27 @@ class Stops:
             table = np.zeros(len(self._ends), dtype=bool)
             size = min(len(self._ends), len(self._tokenizer))
             for token in range(size):
-                text = self._tokenizer.decode([token], skip_special_tokens=False)
+                text = self._text([token])
                 if str(self._tokenizer.convert_ids_to_tokens(token)).startswith(WORD_START):
                     text = " " + text
                 table[token] = REPLACEMENT in text or not last.isdisjoint(text)
             self._candidates[stop] = table
         return self._candidates[stop]
 
+    def _text(self, tokens: list[int]) -> str:
+        text: str = self._tokenizer.decode(
+            tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return text
+
     def completes(self, tokens: Int[np.ndarray, "length"], stop: tuple[str, ...]) -> bool:
         """Whether the text of `tokens` ends in a token that completes a stop string.
 
-        Only as many tokens as the longest stop string has bytes are decoded, and one more: a token is at least one
-        byte, and the first of a window may lose its leading space.
+        Only as many tokens as the longest stop string has bytes are decoded, and one more: a token is at
+        least one byte, and the first of a window may lose its leading space.
         """
         window = max(len(s.encode()) for s in stop) + 1
-        text = self._tokenizer.decode(tokens[-window:].tolist(), skip_special_tokens=False)
+        text = self._text(tokens[-window:].tolist())
         return any(s in text for s in stop)
 
     def first_end(
@@ -59,7 +65,8 @@ class Stops:
     ) -> Int[np.ndarray, "rows"]:
         """The step of `chunk` at which each row ends by an end token or a stop string; `steps` if it does not.
 
-        Row i stops at the strings `stops[kinds[i]]`; `history(i, s)` are its sampled tokens up to step s inclusive.
+        Row i stops at the strings `stops[kinds[i]]`; `history(i, s)` are its sampled tokens up to step s
+        inclusive.
         """
         steps = chunk.shape[1]
         ended = self._ends[chunk]

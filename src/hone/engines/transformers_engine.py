@@ -1,7 +1,7 @@
 """The reference engine: transformers' own `generate` for any causal language model.
 
-Noise stays a pure function of its key: a logits processor draws each row's token by inverse CDF at the row's own
-uniform, as the native engine does, and hands `generate` logits that leave it no other choice.
+Noise stays a pure function of its key: a logits processor draws each row's token by inverse CDF at the row's
+own uniform, as the native engine does, and hands `generate` logits that leave it no other choice.
 """
 
 from __future__ import annotations

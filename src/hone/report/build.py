@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def build(runs_: Sequence[Path], out: Path | None = None) -> Path:
         }  # fmt: skip
         found = {name: [p for p in group if p is not None] for name, group in groups.items()}
         page = _page(
-            "run.html", [*sum(found.values(), []), *curves.values()], run=run, headline=story.headline(run),
+            "run.html", [*chain.from_iterable(found.values()), *curves.values()], run=run, headline=story.headline(run),
             tiles=story.tiles(run), facts=story.facts(run), attention=story.attention(run), panels=found,
             curves=curves, pairs=gallery.pairs(run), training=gallery.training(run),
             statuses=story.statuses(run), times=panels.time_shares(run), evals=runs.eval_table(run),

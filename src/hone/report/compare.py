@@ -28,6 +28,7 @@ from hone.report.data import (
 )
 from hone.report.panels import Panel, panel
 from hone.report.story import span
+from hone.report.theme import LIGHT
 from hone.report.words import clean, count, duration, percent, points
 
 if TYPE_CHECKING:
@@ -236,13 +237,15 @@ def _forest_panel(comparison: Comparison, metric: str) -> Panel | None:
     for row in comparison.paired:
         mean, low, high = (number(row, key) for key in ("mean", "low", "high"))
         if row.get("metric") == metric and all(math.isfinite(v) for v in (mean, low, high)):
-            rows.append((clean(f"{row.get('a')} − {row.get('b')}")[:40], mean, low, high))
+            rows.append((clean(f"{row.get('a')} − {row.get('b')}")[:44], mean, low, high))
     if not rows:
         return None
-    caption = "Same seed against same seed. Right of zero, the first is better; an interval across zero decides nothing."
+    caption = (
+        "Same seed against same seed. Right of zero the first is better; across zero nothing is decided."
+    )
     legend = [("after", "block", "decided"), ("before", "block", "undecided")]
     return panel(f"Paired differences: {metric}", caption, legend, lambda ax: plots.forest(ax, rows),
-                 height=70 + 34 * len(rows))  # fmt: skip
+                 height=66 + 40 * len(rows), left=12)  # fmt: skip
 
 
 def _seeds_panel(comparison: Comparison, metric: str) -> Panel | None:
@@ -255,8 +258,6 @@ def _seeds_panel(comparison: Comparison, metric: str) -> Panel | None:
         return None
 
     def draw(ax: Axes) -> None:
-        from hone.report.theme import LIGHT
-
         for at, (_, marks) in enumerate(values.items()):
             colour, _, marker = plots.look(at)
             aside = np.linspace(-0.16, 0.16, len(marks)) if len(marks) > 1 else np.zeros(len(marks))

@@ -1,4 +1,4 @@
-"""Reads a run folder: recipe, summary, metrics, evaluations, samples. Tolerates what is missing, names what is broken."""
+"""Reads a run folder: tolerates what is missing, names what is broken."""
 
 from __future__ import annotations
 
@@ -62,6 +62,8 @@ def read_run(path: Path) -> RunData:
                 f"The last line of {name} is torn (the writer was stopped in the middle); it is left out."
             )
     metrics = {number(row, "step"): row for row in tables["metrics.jsonl"]}
+    if any(math.isnan(step) for step in metrics):
+        notes.append("Lines of metrics.jsonl without a step are left out.")
     evals = {
         (str(row.get("task")), str(row.get("split")), number(row, "step")): row
         for row in tables["eval.jsonl"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,12 +66,10 @@ def solved(sample: Row) -> bool:
 def answer(sample: Row, others: Sequence[Row] = ()) -> Answer:
     """`sample` with its verdict. `others` are all stored answers to the same problem at the same step."""
     status, reward = str(sample.get("status", "ok")), number(sample, "reward")
-    if status != "ok" or reward != reward:  # NaN: no reward was given
-        kind, sign, verdict = (
-            "none",
-            "!",
-            f"no verdict: {shorten(status, 60)[0] if status != 'ok' else 'reward is missing'}",
-        )
+    if status != "ok":
+        kind, sign, verdict = "none", "!", f"no verdict: {shorten(status, 60)[0]}"
+    elif math.isnan(reward):
+        kind, sign, verdict = "none", "!", "no verdict: the reward is missing"
     elif reward >= 1:
         kind, sign, verdict = "good", "✓", "right"
     elif reward <= 0:
@@ -92,7 +91,7 @@ def answer(sample: Row, others: Sequence[Row] = ()) -> Answer:
 
 
 def pairs(run: RunData) -> list[Pair]:
-    """Up to SHOWN problems of the evaluations, in stored order, with the first answer at step 0 and at the last step."""
+    """Up to SHOWN held-out problems in stored order, with their first answer at step 0 and at the last step."""
     stored: dict[str, dict[str, list[Row]]] = {}
     held_out = [s for s in run.samples if s.get("split") != "train"]
     last = max((number(s, "step", 0.0) for s in held_out), default=0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -67,7 +68,7 @@ def track(places: tuple[tuple[int, int], ...], stop_short: bool) -> list[tuple[f
 
     With `stop_short` the last place is a wall, and the line ends on its edge.
     """
-    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in zip(places, places[1:])]  # (down, right)
+    steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(places)]  # (down, right)
     if not steps:
         return []
     asides = [(-ASIDE * down, ASIDE * right) for down, right in steps]  # (x, y)

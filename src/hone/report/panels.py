@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +26,7 @@ from hone.report.data import (
     spent_at,
     spent_before,
 )
-from hone.report.theme import LIGHT, NARROW, WIDE, Drawing, render
+from hone.report.theme import LEFT, LIGHT, NARROW, WIDE, Drawing, render
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,11 +47,11 @@ class Panel:
 
 
 def panel(title: str, caption: str, legend: Legend, draw: Callable[[Axes], None], hero: bool = False,
-          height: int = 210, key: str = "") -> Panel:  # fmt: skip
+          height: int = 210, left: int = LEFT, key: str = "") -> Panel:  # fmt: skip
     """Render `draw` at card width, and for a `hero` also at double width. `key` tells equal titles apart."""
     label = f"{title} {key}".strip()
     wide = render(draw, f"{label} (wide)", WIDE, 300) if hero else None
-    return Panel(title, caption, legend, render(draw, label, NARROW, 240 if hero else height), wide)
+    return Panel(title, caption, legend, render(draw, label, NARROW, 240 if hero else height, left), wide)
 
 
 def pass_at_k_panel(run: RunData, family: str = "pass") -> Panel | None:
@@ -95,9 +97,7 @@ def learning_curves(run: RunData) -> dict[str, Panel]:
         "Held-out problems with 95% intervals; training problems as they were drawn, before each update."
     )
     return {
-        unit: panel(
-            "Learning curve", caption, legend, lambda ax, unit=unit: draw(ax, unit), hero=True, key=unit
-        )
+        unit: panel("Learning curve", caption, legend, partial(draw, unit=unit), hero=True, key=unit)
         for unit in UNITS
         if unit == "step" or np.isfinite(column(run.metrics, unit)).any()
     }
@@ -120,7 +120,7 @@ def level_panel(run: RunData) -> Panel | None:
         return None
 
     def draw(ax: Axes) -> None:
-        shift = min(b - a for a, b in zip(every, every[1:])) * 0.09
+        shift = min(b - a for a, b in pairwise(every)) * 0.09
         for role, (levels, estimates) in found.items():
             side = -shift if role == "before" else shift
             plots.with_intervals(ax, np.array(levels) + side, estimates, role, "s" if role == "before" else "o",
@@ -137,11 +137,8 @@ def histogram_panel(run: RunData) -> Panel | None:
     rates = {}
     for role, row in zip(("before", "after"), before_after(run)):
         values = row.get("rates") if row else None
-        numbers = (
-            [v for v in values if isinstance(v, (int, float)) and np.isfinite(v)]
-            if isinstance(values, list)
-            else []
-        )
+        listed = values if isinstance(values, list) else []
+        numbers = [v for v in listed if isinstance(v, (int, float)) and np.isfinite(v)]
         if numbers:
             rates[role] = np.clip(np.array(numbers, dtype=np.float64), 0, 1)
     if not rates:
@@ -227,9 +224,7 @@ def lines_panel(run: RunData, lines: Lines) -> Panel | None:
         elif lines.log and any((values > 0).any() for values, _, _ in found):
             ax.set_yscale("log")
             ax.yaxis.set_minor_locator(NullLocator())
-            ax.yaxis.set_major_formatter(
-                FuncFormatter(lambda y, _: f"{y:.0e}".replace("e-0", "e−").replace("e+0", "e"))
-            )
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0e}".replace("e-0", "e−")))
             ax.set_ylabel(lines.unit)
         else:
             ax.set_ylim(min(0.0, ax.get_ylim()[0]), max(ax.get_ylim()[1], 1e-12))

@@ -48,7 +48,8 @@ def story_figure(run: Path, path: Path) -> Path:
     told = headline(read)
     with style():
         figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained", facecolor="white")
-        top, main = figure.subfigures(2, 1, height_ratios=[0.19, 0.81])
+        rows: Any = figure.subfigures(2, 1, height_ratios=[0.19, 0.81])
+        top, main = rows
         change = " → ".join(part for part in (told.before, told.after) if part)
         top.text(0.012, 0.68, f"{clean(told.name)}  {change}", size=21, weight="bold", va="center")
         top.text(0.012, 0.27, clean(told.deck), size=12, color=LIGHT["muted"], va="center")

@@ -59,7 +59,7 @@ def line(ax: Axes, xs: Numbers, ys: Numbers, colour: str, dash: str = "-", smoot
 
 def with_intervals(
     ax: Axes, xs: Sequence[float] | Numbers, estimates: Sequence[Estimate], colour: str, marker: str = "o",
-    dash: str = "-", joined: bool = True, label: str | None = None,
+    dash: str = "-", label: str | None = None,
 ) -> None:  # fmt: skip
     """Points at `xs` with vertical 95% intervals, joined by a line."""
     at = np.asarray(xs, dtype=np.float64)
@@ -70,7 +70,7 @@ def with_intervals(
         color=LIGHT[colour],
         marker=marker,
         markersize=4.5,
-        linestyle=dash if joined else "none",
+        linestyle=dash,
         label=label,
     )
     known = np.isfinite(low) & np.isfinite(high) & np.isfinite(at)
@@ -139,15 +139,16 @@ def forest(ax: Axes, rows: Sequence[tuple[str, float, float, float]]) -> None:
 
     `rows` are (label, mean, low, high) as shares. A row whose interval leaves zero out is drawn in full colour.
     """
-    for at, (_, mean, low, high) in enumerate(rows):
+    for at, (label, mean, low, high) in enumerate(rows):
         decided = low > 0 or high < 0
         colour = LIGHT["after"] if decided else LIGHT["before"]
         ax.hlines(at, 100 * low, 100 * high, color=colour, linewidth=2.2)
         ax.plot([100 * mean], [at], marker="o" if decided else "s", markersize=6, color=colour,
                 markerfacecolor=colour if decided else "white")  # fmt: skip
+        ax.text(0, at - 0.24, label, transform=ax.get_yaxis_transform(), va="baseline", color=LIGHT["ink"])
     ax.axvline(0, color=LIGHT["ink"], linewidth=1)
-    ax.set_yticks(range(len(rows)), [label for label, *_ in rows])
-    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_yticks([])
+    ax.set_ylim(len(rows) - 0.55, -0.75)
     ax.grid(visible=False, axis="y")
     ax.grid(visible=True, axis="x")
     ax.set_xlabel("difference in percentage points, 95% interval")

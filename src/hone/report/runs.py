@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,7 +75,7 @@ def overlay(read: Sequence[RunData]) -> dict[str, Panel]:
             if any(_curve(run, unit, key)[0].size for run in read):
                 cards[f"{key} {unit}"] = panel(
                     title, "95% intervals." if key == "pass@1" else "Averaged; raw values faint.", legend,
-                    lambda ax, unit=unit, key=key: _draw(ax, read, unit, key), hero=True, key=unit,
+                    partial(_draw, read=read, unit=unit, key=key), hero=True, key=unit,
                 )  # fmt: skip
     finals = [(run, before_after(run)[1]) for run in read]
     if any(len(ks(row)) > 1 for _, row in finals):
@@ -151,6 +152,6 @@ def notes(read: Sequence[RunData]) -> list[str]:
                 for run in read if (row := next(iter(evals_of(run)), None))}  # fmt: skip
     if len(settings) > 1:
         found.append(
-            "The runs were evaluated differently (task, split, problems or samples); their figures do not compare."
+            "The runs were evaluated differently (task, split, problems, samples): do not compare figures."
         )
     return found

@@ -167,7 +167,7 @@ def attention(run: RunData) -> list[str]:
     mismatch = column(run.metrics, "mismatch/k3")
     if np.isfinite(mismatch).any() and (worst := float(np.nanmax(mismatch))) > MISMATCH_ALARM:
         notes.append(
-            f"Sampler and trainer disagreed: mismatch (k3) reached {figure(worst)} nats, above {MISMATCH_ALARM}."
+            f"Sampler and trainer disagreed: k3 reached {figure(worst)} nats, above {MISMATCH_ALARM}."
         )
     truncated = number(after, "truncated") if after else math.nan
     if truncated > 0.05:

@@ -49,6 +49,7 @@ DARK = {
 SERIES = ("after", "train", "good", "s3", "s4", "s5", "s6", "bad")  # told apart by dash and marker as well
 DASHES = ("-", "--", "-.", ":")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+LEFT = 56
 NARROW, WIDE = 320, 508  # CSS pixels: a card on a phone or in three columns, and in two columns
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "{http://www.w3.org/1999/xlink}href"
@@ -67,7 +68,7 @@ def style(salt: str = "hone") -> Iterator[None]:
     """matplotlib settings of every figure; ids in the SVG are a function of `salt` and content."""
     import matplotlib
 
-    settings: dict[str, Any] = {
+    settings: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": salt,
         "font.family": "sans-serif",
@@ -105,13 +106,21 @@ def style(salt: str = "hone") -> Iterator[None]:
         yield
 
 
-def render(draw: Callable[[Axes], None], label: str, width: int = NARROW, height: int = 220) -> Drawing:
-    """`draw` on one axes of `width` x `height` CSS pixels. `label` is read aloud and must be unique on the page."""
+def render(
+    draw: Callable[[Axes], None], label: str, width: int = NARROW, height: int = 220, left: int = LEFT
+) -> Drawing:
+    """`draw` on one axes of `width` x `height` CSS pixels. `label` is read aloud and must be unique on the page.
+
+    Margins are fixed, `left` pixels for the numbers of the y axis: plots in a column align, and no layout is solved.
+    """
     from matplotlib.figure import Figure
 
     with style(f"{label} {width}"):
-        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
-        draw(figure.add_subplot())
+        figure = Figure(figsize=(width / 72, height / 72))
+        axes = figure.add_axes((left / width, 38 / height, 1 - (left + 10) / width, 1 - 52 / height))
+        draw(axes)
+        axes.yaxis.set_label_coords(9 / width, 0.5 + 13 / height, transform=figure.transFigure)
+        axes.xaxis.set_label_coords(0.5 + left / 2 / width, 17 / height, transform=figure.transFigure)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     return themed(file.getvalue(), label)

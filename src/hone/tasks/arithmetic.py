@@ -14,7 +14,15 @@ from itertools import product
 
 from hone.core.problem import Problem, Split, Verdict
 from hone.tasks.expressions import MARK, final
-from hone.tasks.procedural import as_levels, check_index, check_quality, check_range, drawn, listed
+from hone.tasks.procedural import (
+    as_levels,
+    check_index,
+    check_quality,
+    check_range,
+    check_split,
+    drawn,
+    listed,
+)
 
 INTEGER = re.compile(r"[-+]?[0-9]+")
 OPERATORS = "+-*"
@@ -44,15 +52,16 @@ class Arithmetic:
     def problem(self, index: int, split: Split = "train") -> Problem:
         """The chain at `index` of `split`."""
         levels = self._levels()
-        if self._total() <= LISTED:
-            problems = _all_problems(levels, self.maximum, split)
-            check_index(self.name, index, split, len(problems))
-            return problems[index]
+        size = self.size(split)
+        check_index(self.name, index, size)
+        if size is not None:
+            return _all_problems(levels, self.maximum)[split][index]
         return drawn(self.name, (levels, self.maximum), index, split, self._draw)
 
     def size(self, split: Split = "train") -> int | None:
         """Distinct problems of `split`, counted if there are at most 20,000 in both; else None."""
-        return len(_all_problems(self._levels(), self.maximum, split)) if self._total() <= LISTED else None
+        check_split(self.name, split)
+        return len(_all_problems(self._levels(), self.maximum)[split]) if self._total() <= LISTED else None
 
     def verify(self, problem: Problem, text: str) -> Verdict:
         """Compare the integer after the marker with the value."""
@@ -130,8 +139,8 @@ def _chain(numbers: Sequence[int], operators: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=8)
-def _all_problems(levels: tuple[int, ...], maximum: int, split: Split) -> tuple[Problem, ...]:
-    return listed((p for level in set(levels) for p in _problems_of(level, maximum)), split)
+def _all_problems(levels: tuple[int, ...], maximum: int) -> dict[Split, tuple[Problem, ...]]:
+    return listed(p for level in set(levels) for p in _problems_of(level, maximum))
 
 
 def _problems_of(level: int, maximum: int) -> Iterator[Problem]:

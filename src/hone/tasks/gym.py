@@ -23,6 +23,7 @@ from hone.tasks.isolated import ChildError, child
 from hone.tasks.procedural import check_index
 from hone.tasks.verifiers.contract import failed
 from hone.tasks.verifiers.number import one_number
+from hone.tasks.verifiers.reading import final
 
 MAX_CHARACTERS = 100_000  # of an answer; a longer one is wrong without being scored
 ATTEMPTS = 500
@@ -30,7 +31,7 @@ GENERATE_SECONDS = 300.0
 SCORE_SECONDS = 30.0
 _NEEDS = ("reasoning_gym",)
 _MARK = re.compile(r"^[ \t*]*(?:final )?answer[ \t]*:[ \t*]*", re.IGNORECASE | re.MULTILINE)
-_TAG = re.compile(r"<answer>(.*?)</answer>", re.IGNORECASE | re.DOTALL)
+_TAG, _END_TAG = re.compile("<answer>", re.IGNORECASE), re.compile("</answer>", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,9 @@ class Gym:
 
     def parse(self, text: str) -> str | None:
         """The answer as text, or None if it is empty."""
-        tagged = _TAG.findall(text)
-        if tagged:
-            return tagged[-1].strip() or None
+        tag = final(_TAG.finditer(text))
+        if tag is not None:
+            return _END_TAG.split(text[tag.end() :], maxsplit=1)[0].strip() or None
         return _MARK.split(text)[-1].strip(" \t\r\n*") or None
 
     def same(self, a: str | None, b: str | None) -> bool:

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
 
-from hone.core.errors import TaskError
 from hone.core.problem import Problem, Split, Verdict
-from hone.tasks.procedural import as_levels, check_index, drawn, listed
+from hone.tasks.procedural import as_levels, check_index, check_quality, check_split, drawn, listed
 
 Cell = tuple[int, int]
 MOVES: dict[str, Cell] = {"U": (-1, 0), "D": (1, 0), "L": (0, -1), "R": (0, 1)}
@@ -40,21 +39,22 @@ class Maze:
     name: str = field(default="maze", init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "sizes", as_levels("maze", "sizes", self.sizes, 5, 21, step=2))
+        object.__setattr__(self, "sizes", self._sizes())
 
     def problem(self, index: int, split: Split = "train") -> Problem:
         """The maze at `index` of `split`; start and goal are any two different open cells."""
-        sizes = as_levels("maze", "sizes", self.sizes, 5, 21, step=2)
-        if max(sizes) <= LISTED_SIZE:
-            problems = _all_problems(sizes, split)
-            check_index(self.name, index, split, len(problems))
-            return problems[index]
+        sizes = self._sizes()
+        size = self.size(split)
+        check_index(self.name, index, size)
+        if size is not None:
+            return _all_problems(sizes)[split][index]
         return drawn(self.name, sizes, index, split, lambda rng: draw(rng, rng.choice(sizes)))
 
     def size(self, split: Split = "train") -> int | None:
         """Distinct problems of `split`: counted up to size 7, None beyond (size 9 has 93 million in all)."""
-        sizes = as_levels("maze", "sizes", self.sizes, 5, 21, step=2)
-        return len(_all_problems(sizes, split)) if max(sizes) <= LISTED_SIZE else None
+        check_split(self.name, split)
+        sizes = self._sizes()
+        return len(_all_problems(sizes)[split]) if max(sizes) <= LISTED_SIZE else None
 
     def verify(self, problem: Problem, text: str) -> Verdict:
         """Walk `text` through the maze. The answer is the simple path to where a valid walk ends."""
@@ -92,22 +92,24 @@ class Maze:
 
         A wrong one walks to a place from which the goal has not been met and stops there or runs into a wall.
         """
+        check_quality(quality)
         cells, start, goal = read(str(problem.prompt))
         rng = random.Random(seed)
         if quality == "direct":
-            return shortest_path(cells, start, goal)
+            return paths_from(cells, start)[goal]
         if quality == "wandering":
             return _wander(rng, cells, start, goal)
-        if quality == "wrong":
-            return _fail(rng, cells, start, goal)
-        raise TaskError(f"There is no quality `{quality}`.", "Use `direct`, `wandering` or `wrong`.")
+        return _fail(rng, cells, start, goal)
+
+    def _sizes(self) -> tuple[int, ...]:
+        return as_levels("maze", "sizes", self.sizes, 5, 21, step=2)
 
 
 def draw(rng: random.Random, size: int) -> Problem:
     """A maze of `size` by randomised Prim from the top left room, with start and goal anywhere."""
     cells = carve(rng, size)
     start, goal = rng.sample(sorted(cells), 2)
-    return pose(cells, start, goal, size)
+    return pose(cells, start, goal, paths_from(cells, start)[goal], size)
 
 
 def carve(rng: random.Random, size: int) -> frozenset[Cell]:
@@ -128,12 +130,11 @@ def carve(rng: random.Random, size: int) -> frozenset[Cell]:
     return frozenset(carved)
 
 
-def pose(cells: frozenset[Cell], start: Cell, goal: Cell, size: int) -> Problem:
-    """The problem that asks for the way from `start` to `goal`."""
+def pose(cells: frozenset[Cell], start: Cell, goal: Cell, path: str, size: int) -> Problem:
+    """The problem that asks for the way from `start` to `goal`, whose shortest path is `path`."""
     marks = {start: "S", goal: "G"}
     span = range(size - 2)
     rows = ("".join(marks.get((r, c), "." if (r, c) in cells else "#") for c in span) for r in span)
-    path = shortest_path(cells, start, goal)
     prompt = "".join(f"{row}\n" for row in rows) + ">"
     return Problem(prompt=prompt, answer=path, task="maze", level=len(path), oracle=path, meta={"size": size})
 
@@ -145,19 +146,17 @@ def read(prompt: str) -> tuple[frozenset[Cell], Cell, Cell]:
     return frozenset(cell for cell, mark in marks.items() if mark != "#"), start, goal
 
 
-def shortest_path(cells: frozenset[Cell], start: Cell, goal: Cell) -> str:
-    """Moves of the shortest path by breadth-first search."""
+def paths_from(cells: frozenset[Cell], start: Cell) -> dict[Cell, str]:
+    """Moves of the shortest path from `start` to every cell it reaches, nearest first (breadth-first search)."""
     paths = {start: ""}
     queue = [start]
     for here in queue:
-        if here == goal:
-            break
-        for move in MOVES:
+        for move in _exits(cells, here, ""):
             there = _step(here, move)
-            if there in cells and there not in paths:
+            if there not in paths:
                 paths[there] = paths[here] + move
                 queue.append(there)
-    return paths[goal]
+    return paths
 
 
 def simplify(moves: str) -> str:
@@ -192,7 +191,7 @@ def _exits(cells: frozenset[Cell], here: Cell, avoid: str) -> list[str]:
 
 def _wander(rng: random.Random, cells: frozenset[Cell], start: Cell, goal: Cell) -> str:
     """The shortest path with up to MAX_DETOURS trips into branches that miss the goal, and back."""
-    path = shortest_path(cells, start, goal)
+    path = paths_from(cells, start)[goal]
     walk, here, came = "", start, ""
     places = []
     for at, move in enumerate(path):
@@ -220,15 +219,8 @@ def _wander(rng: random.Random, cells: frozenset[Cell], start: Cell, goal: Cell)
 
 def _fail(rng: random.Random, cells: frozenset[Cell], start: Cell, goal: Cell) -> str:
     """The way to some cell that is not behind the goal; there the text ends, or goes on into a wall."""
-    reach = {start: ""}
-    queue = [start]
-    for here in queue:
-        for move in _exits(cells, here, ""):
-            there = _step(here, move)
-            if there != goal and there not in reach:
-                reach[there] = reach[here] + move
-                queue.append(there)
-    end = rng.choice(queue)
+    reach = paths_from(cells - {goal}, start)
+    end = rng.choice(list(reach))
     blocked = [move for move in MOVES if _step(end, move) not in cells]
     if blocked and (end == start or rng.random() < 0.5):
         return reach[end] + rng.choice(blocked)
@@ -236,15 +228,16 @@ def _fail(rng: random.Random, cells: frozenset[Cell], start: Cell, goal: Cell) -
 
 
 @lru_cache(maxsize=8)
-def _all_problems(sizes: tuple[int, ...], split: Split) -> tuple[Problem, ...]:
-    return listed((p for size in set(sizes) for p in _problems_of(size)), split)
+def _all_problems(sizes: tuple[int, ...]) -> dict[Split, tuple[Problem, ...]]:
+    return listed(p for size in set(sizes) for p in _problems_of(size))
 
 
 def _problems_of(size: int) -> Iterator[Problem]:
     """Every maze of `size` with every start and goal."""
     for cells in _spanning_trees(size):
         for start in sorted(cells):
-            yield from (pose(cells, start, goal, size) for goal in sorted(cells) if goal != start)
+            paths = paths_from(cells, start)
+            yield from (pose(cells, start, goal, path, size) for goal, path in paths.items() if goal != start)
 
 
 def _spanning_trees(size: int) -> Iterator[frozenset[Cell]]:
@@ -254,11 +247,5 @@ def _spanning_trees(size: int) -> Iterator[frozenset[Cell]]:
     passages = [(a, b) for a in rooms for b in _rooms_beside(a, size) if a < b]
     for chosen in combinations(passages, len(rooms) - 1):
         cells = frozenset(rooms) | {_between(a, b) for a, b in chosen}
-        reached, queue = {rooms[0]}, [rooms[0]]
-        for here in queue:
-            for move in _exits(cells, here, ""):
-                if (there := _step(here, move)) not in reached:
-                    reached.add(there)
-                    queue.append(there)
-        if len(reached) == len(cells):
+        if len(paths_from(cells, rooms[0])) == len(cells):
             yield cells

@@ -20,7 +20,8 @@ def drawn(
     Attempt a draws with `random.Random(stable_hash(task, options, split, index, a))`, so neighbouring indices
     and both splits have unrelated streams. `options` is any JSON value that names the task's options.
     """
-    check_index(task, index, split, None)
+    check_split(task, split)
+    check_index(task, index, None)
     for attempt in range(ATTEMPTS):
         problem = make(random.Random(stable_hash(task, options, split, index, attempt)))
         if split_of(problem.id) == split:
@@ -31,21 +32,28 @@ def drawn(
     )
 
 
-def listed(problems: Iterable[Problem], split: Split) -> tuple[Problem, ...]:
-    """The distinct problems of a finite task that belong to `split`, in an order that depends on content."""
-    chosen = {p.id: p for p in problems if split_of(p.id) == split}
-    return tuple(sorted(chosen.values(), key=lambda p: stable_hash("order", p.id)))
+def listed(problems: Iterable[Problem]) -> dict[Split, tuple[Problem, ...]]:
+    """The distinct problems of a finite task by split, in an order that depends on their content alone."""
+    distinct = {p.id: p for p in problems}
+    ordered = [distinct[name] for name in sorted(distinct)]
+    splits = [split_of(p.id) for p in ordered]
+    chosen: tuple[Split, ...] = ("train", "test")
+    return {split: tuple(p for p, s in zip(ordered, splits, strict=True) if s == split) for split in chosen}
 
 
-def check_index(task: str, index: int, split: Split, size: int | None) -> None:
-    """Refuse an unknown split, a negative index, and one at or past the number of distinct problems."""
+def check_split(task: str, split: str) -> None:
+    """Refuse a split that does not exist."""
     if split not in ("train", "test"):
         raise TaskError(f"Task `{task}`: there is no split `{split}`.", "Use `train` or `test`.")
+
+
+def check_index(task: str, index: int, size: int | None) -> None:
+    """Refuse a negative index, and one at or past the number of distinct problems of the split."""
     if index < 0:
         raise TaskError(f"Task `{task}`: index {index} is negative.", "Problems are counted from 0.")
     if size is not None and index >= size:
         raise TaskError(
-            f"Task `{task}`: index {index} is asked for, but split `{split}` has {size} distinct problems.",
+            f"Task `{task}`: index {index} is asked for, but the split has {size} distinct problems.",
             "Ask for fewer problems, or choose options that allow more.",
         )
 

@@ -16,7 +16,7 @@ from hone.training.update import update
 
 def train(session: Session) -> None:
     """Run a session to its end: evaluate, then sample, judge, credit and update, step after step."""
-    if session.step == 0:
+    if session.step == 0 and session.recipe.eval.before:
         measure(session)
     while not session.done:
         one_step(session)

@@ -18,7 +18,8 @@ FAMILIES = {
     "qwen2": ("Qwen2", {}),
     "qwen3": ("Qwen3", {"head_dim": 8}),
     "mistral": ("Mistral", {"sliding_window": None, "num_key_value_heads": 1}),
-    "smollm": ("Llama", {"tie_word_embeddings": True, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 8}),
+    "smollm": ("Llama", {"tie_word_embeddings": True, "hidden_size": 24, "num_attention_heads": 3,
+                         "num_key_value_heads": 1}),
     "scaled": ("Llama", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4,
                                              "original_max_position_embeddings": 16}}),
 }  # fmt: skip
@@ -35,7 +36,7 @@ class Letters:
     def encode(self, text: str) -> np.ndarray:
         return np.array([VOCABULARY.index(c) for c in text], np.int32)
 
-    def decode(self, tokens: list[int], skip_special_tokens: bool = False) -> str:
+    def decode(self, tokens: list[int], **options: bool) -> str:
         return "".join(VOCABULARY[t] for t in tokens)
 
     def convert_ids_to_tokens(self, token: int) -> str:
@@ -81,6 +82,7 @@ def request(
 
 def forward_logits(model: Any, prefix: np.ndarray, completion: Completion) -> torch.Tensor:
     """Logits of every sampled token from one full forward pass of the Hugging Face module: [length, vocabulary]."""
+    model.eval()
     tokens = torch.from_numpy(np.concatenate([prefix, completion.tokens]).astype(np.int64))
     with torch.no_grad():
         logits = model(tokens[None]).logits[0]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import copy
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from engines.micro import FAMILIES, Policy, forward_logits, make_model, policy, request, tokens_of
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
+from engines.engine_models import FAMILIES, Policy, forward_logits, make_model, policy, request, tokens_of
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion, SampleRequest
 from hone.engines import NativeEngine, TransformersEngine, choose, unsupported
@@ -20,6 +21,7 @@ MIXED = [
     request("abc", n=5, max_tokens=12, path=(0,)),
     request("defghij.0 abcdefgh", n=3, max_tokens=20, path=(1,)),
     request("a", n=4, max_tokens=6, path=(2,), temperature=0.7),
+    request("jihgfedcba 0.abcd", n=4, max_tokens=10, path=(4,)),  # shares a padded block with the longer one
     request("abc", n=2, max_tokens=9, path=(3,), stop=("a", "bc")),
 ]
 
@@ -48,17 +50,19 @@ def test_tokens_equal_the_transformers_engine(family: str) -> None:
     subject = policy(family, torch.float64)
     native, reference = NativeEngine(subject).run(MIXED), TransformersEngine(subject).run(MIXED)
     assert tokens_of(native) == tokens_of(reference)
-    for a, b in zip(sum(native, []), sum(reference, [])):
+    for a, b in zip(chain(*native), chain(*reference)):
         np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
         assert a.finish_reason == b.finish_reason
-    lengths = {len(c.tokens) for c in sum(native, [])}
+    lengths = {len(c.tokens) for c in chain(*native)}
     assert len(lengths) > 3  # rollouts ended at different times
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_greedy_tokens_equal_transformers_up_to_near_ties(family: str) -> None:
     subject = policy(family)
-    asked = [request(p, n=1, max_tokens=24, path=(i,), temperature=0.0) for i, p in enumerate(("abc", "jih", "0"))]
+    asked = [
+        request(p, n=1, max_tokens=24, path=(i,), temperature=0.0) for i, p in enumerate(("abc", "jih", "0"))
+    ]
     native, reference = NativeEngine(subject).run(asked), TransformersEngine(subject).run(asked)
     for ask, (a,), (b,) in zip(asked, native, reference):
         shortest = min(len(a.tokens), len(b.tokens))
@@ -71,10 +75,14 @@ def test_greedy_tokens_equal_transformers_up_to_near_ties(family: str) -> None:
         assert not a.logprobs.any()
 
 
-@pytest.mark.parametrize("options", [{"max_slots": 1}, {"max_slots": 3}, {"chunk": 4}, {"max_slots": 5, "chunk": 3}])
+@pytest.mark.parametrize(
+    "options", [{"max_slots": 1}, {"max_slots": 3}, {"chunk": 4}, {"max_slots": 5, "chunk": 3}]
+)
 def test_few_slots_and_long_chunks_sample_the_same_tokens(options: dict) -> None:
     subject = policy("qwen2", torch.float64)
-    assert tokens_of(NativeEngine(subject, **options).run(MIXED)) == tokens_of(NativeEngine(subject).run(MIXED))
+    assert tokens_of(NativeEngine(subject, **options).run(MIXED)) == tokens_of(
+        NativeEngine(subject).run(MIXED)
+    )
     assert check_logprobs(subject, MIXED, NativeEngine(subject, **options).run(MIXED)) < 1e-4
 
 
@@ -94,12 +102,12 @@ def test_prefixes_are_computed_once_until_refresh(monkeypatch: pytest.MonkeyPatc
     prefill = engine._model.prefill
     monkeypatch.setattr(engine._model, "prefill", lambda p: computed.append(len(p)) or prefill(p))
     first = engine.run(MIXED)
-    assert sum(computed) == 3  # of four requests two share a prefix
+    assert sum(computed) == 4  # of five requests two share a prefix
     assert tokens_of(engine.run(MIXED)) == tokens_of(first)
-    assert sum(computed) == 3
+    assert sum(computed) == 4
     engine.refresh()
     engine.run(MIXED)
-    assert sum(computed) == 6
+    assert sum(computed) == 8
 
 
 def test_store_drops_the_oldest_prefixes_and_computes_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +175,9 @@ def test_weights_that_are_not_finite_stop_the_run() -> None:
 
 
 def test_unsupported_models_fall_back_and_say_so() -> None:
-    other = GPT2LMHeadModel(GPT2Config(vocab_size=16, n_embd=16, n_layer=1, n_head=2, n_positions=32, eos_token_id=1))
+    other = GPT2LMHeadModel(
+        GPT2Config(vocab_size=16, n_embd=16, n_layer=1, n_head=2, n_positions=32, eos_token_id=1)
+    )
     engine, note = choose(Policy(other))
     assert engine.name == "transformers"
     assert "gpt2" in note
@@ -189,7 +199,7 @@ def test_unsupported_models_fall_back_and_say_so() -> None:
 def test_buckets_hold_every_item_once_with_little_padding() -> None:
     lengths = np.random.default_rng(0).integers(1, 300, 200)
     buckets = length_buckets(lengths.tolist())
-    assert sorted(sum(buckets, [])) == list(range(200))
+    assert sorted(chain(*buckets)) == list(range(200))
     padded = sum(len(b) * lengths[b].max() for b in buckets)
     assert padded <= lengths.sum() / 0.75
     assert len(buckets) < 25

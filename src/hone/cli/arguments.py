@@ -46,7 +46,9 @@ def integers(text: str, option: str) -> tuple[int, ...]:
     except ValueError:
         numbers = []
     if not numbers or numbers[0] < 1:
-        raise RecipeError(f"`{option} {text}` is not a list of positive whole numbers.", f"Write `{option} 1,8,64`.")
+        raise RecipeError(
+            f"`{option} {text}` is not a list of positive whole numbers.", f"Write `{option} 1,8,64`."
+        )
     return tuple(numbers)
 
 
@@ -54,5 +56,7 @@ def names(text: str, option: str) -> tuple[str, ...]:
     """`a,b,c` as names. Raises RecipeError for an empty list or a name given twice."""
     found = [part.strip() for part in text.split(",") if part.strip()]
     if not found or len(set(found)) < len(found):
-        raise RecipeError(f"`{option} {text}` is not a list of different names.", f"Write `{option} rloo,grpo`.")
+        raise RecipeError(
+            f"`{option} {text}` is not a list of different names.", f"Write `{option} rloo,grpo`."
+        )
     return tuple(found)

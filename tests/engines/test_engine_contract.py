@@ -6,8 +6,8 @@ import asyncio
 
 import numpy as np
 import pytest
-from engines.micro import VOCABULARY, Letters, policy, request, tokens_of
 
+from engines.engine_models import VOCABULARY, Letters, policy, request, tokens_of
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion
 from hone.engines import NativeEngine, TransformersEngine
@@ -131,13 +131,18 @@ class Recorder(BarrierEngine):
         if any(r.params.max_tokens == 13 for r in requests):
             raise EngineError("Thirteen.")
         self.served.append([r.noise.path for r in requests])
-        return [[Completion(np.array(r.noise.path, np.int32), np.zeros(1, np.float32), "stop", 0)] for r in requests]
+        return [
+            [Completion(np.array(r.noise.path, np.int32), np.zeros(1, np.float32), "stop", 0)]
+            for r in requests
+        ]
 
     def refresh(self) -> None:
         self.version = self.policy.version
 
 
-async def episode(engine: BarrierEngine, name: int, turns: int, delay: int = 0, bad: int | None = None) -> list[int]:
+async def episode(
+    engine: BarrierEngine, name: int, turns: int, delay: int = 0, bad: int | None = None
+) -> list[int]:
     seen = []
     try:
         for turn in range(turns):

@@ -1,0 +1,143 @@
+"""The arms of a comparison: each a run of its own in a fresh one-thread process, reused when it is finished."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hone.core.errors import CheckpointError
+from hone.core.recipe import Recipe
+from hone.training import checkpoint
+from hone.training.folder import RunFolder, write_whole
+
+LAST_LINES = 6
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One method with one seed. `folder` is its run folder; its recipe and its output lie beside it."""
+
+    method: str
+    seed: int
+    recipe: Recipe
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """How it is spoken of."""
+        return f"{self.method}, seed {self.seed}"
+
+    @property
+    def log(self) -> Path:
+        """What its process printed."""
+        return self.folder.with_suffix(".log")
+
+    def finished(self) -> bool:
+        """Whether its run is complete. Raises CheckpointError if the folder holds a run of another recipe."""
+        if not (self.folder / "recipe.yaml").is_file():
+            return False
+        if RunFolder(self.folder).read_recipe() != self.recipe.dump():
+            raise CheckpointError(
+                f"{self.folder} holds a run of another recipe, so it is no arm of this comparison.",
+                "Give the comparison another `--out`.",
+            )
+        return (self.folder / "summary.json").is_file()
+
+    def result(self, metrics: Sequence[str]) -> dict[str, Any]:
+        """Its final evaluation and its cost. Raises CheckpointError if the evaluation is not there."""
+        summary = json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        evals = RunFolder(self.folder).read("eval.jsonl")
+        if not evals:
+            raise CheckpointError(
+                f"{self.folder} has no evaluation.", "Delete the folder and run the comparison again."
+            )
+        final = {m: evals[-1][m]["value"] for m in metrics if m in evals[-1]}
+        cost = {key: summary[key] for key in ("sampled_tokens", "rollouts", "seconds")}
+        return {"method": self.method, "seed": self.seed, "final": final, **cost}
+
+
+@dataclass
+class Workers:
+    """Runs arms, at most `count` at a time, and ends the processes it started when it is interrupted."""
+
+    count: int
+    tell: Callable[[str], None]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    running: set[subprocess.Popen[bytes]] = field(default_factory=set)
+
+    def run(self, arms: Sequence[Arm]) -> dict[str, str]:
+        """Run `arms` in their order; returns the last lines of each that failed, by the arm's name."""
+        failures: dict[str, str] = {}
+        began = time.monotonic()
+        with ThreadPoolExecutor(self.count) as pool:
+            futures = {pool.submit(self._one, arm): arm for arm in arms}
+            try:
+                for done, future in enumerate(as_completed(futures), start=1):
+                    arm, output = futures[future], future.result()
+                    if output is not None:
+                        failures[arm.name] = output
+                    left = (time.monotonic() - began) / done * (len(arms) - done)
+                    ending = f", about {left / 60:.1f} min left" if done < len(arms) else ""
+                    state = "failed" if output is not None else "done"
+                    self.tell(f"{arm.name}: {state} ({done} of {len(arms)}{ending})")
+            except BaseException:
+                self.stopping.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                for process in list(self.running):
+                    process.terminate()
+                raise
+        return failures
+
+    def _one(self, arm: Arm) -> str | None:
+        """Run an arm to its end; None if that went well, else its last lines."""
+        if self.stopping.is_set():
+            return None
+        with arm.log.open("ab") as log:
+            process = subprocess.Popen(command(arm), stdout=log, stderr=subprocess.STDOUT, env=one_thread())
+        self.running.add(process)
+        code = process.wait()
+        self.running.discard(process)
+        return None if code == 0 else f"exit code {code}. {last_lines(arm.log)}"
+
+
+def command(arm: Arm) -> list[str]:
+    """Write the arm's recipe and give the command that runs it, from its newest checkpoint if it has one.
+
+    A run that stopped before its first checkpoint cannot go on: it is moved aside and started anew.
+    """
+    file = arm.folder.with_suffix(".yaml")
+    write_whole(file, yaml.safe_dump(arm.recipe.dump(), sort_keys=False, allow_unicode=True))
+    resume = bool(checkpoint.steps(RunFolder(arm.folder).checkpoints))
+    if arm.folder.exists() and not resume:
+        arm.folder.rename(_aside(arm.folder))
+    words = [sys.executable, "-m", "hone.cli", "train", str(file), "--out", str(arm.folder), "--no-report"]
+    return [*words, "--resume"] if resume else words
+
+
+def _aside(folder: Path) -> Path:
+    number = 1
+    while (target := folder.with_name(f"{folder.name}.stopped-{number}")).exists():
+        number += 1
+    return target
+
+
+def one_thread() -> dict[str, str]:
+    """This process's environment with one thread for arithmetic, so that workers do not fight over cores."""
+    return os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+
+
+def last_lines(log: Path) -> str:
+    """The last lines a process printed, in one."""
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    return " / ".join([line for line in lines if line][-LAST_LINES:])

@@ -1,0 +1,131 @@
+"""`train`, `sft` and `eval` on a tiny model, in this process: what is printed, written and refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from hone.cli import main
+
+TINY = (
+    "model=micro:new", "task=maze", "task.sizes=5", "num_generations=4", "problems_per_step=2", "steps=2",
+    "max_completion_length=6", "eval.problems=4", "eval.samples=4", "eval.k=[1,4]",
+)  # fmt: skip
+
+
+def call(*words: str):
+    return CliRunner().invoke(main.app, list(words), env={"COLUMNS": "200"})
+
+
+def refused(*words: str) -> str:
+    result = call(*words)
+    assert result.exit_code == 2, result.output
+    assert "Traceback" not in result.output
+    assert "\n\n" not in result.stderr.strip()
+    return " ".join(result.stderr.split())
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run and what the command said."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    result = call("train", *TINY, "--out", str(folder))
+    assert result.exit_code == 0, result.output
+    return folder, result.stdout
+
+
+def test_a_run_says_what_it_will_do_does_it_and_sums_up(run):
+    folder, said = run
+    at = [
+        said.index(text)
+        for text in ("loss = ", "one step", "whole run", "step 0, held-out", "step 2/2", "cost")
+    ]
+    assert at == sorted(at)
+    assert f"model    {folder / 'final'}" in said
+    assert f"report   {folder / 'report.html'}" in said
+    for name in (
+        "recipe.yaml",
+        "metrics.jsonl",
+        "eval.jsonl",
+        "samples.jsonl",
+        "report.html",
+        "final/config.json",
+    ):
+        assert (folder / name).is_file(), name
+
+
+def test_a_finished_run_has_nothing_left_to_resume(run):
+    folder, _ = run
+    before = (folder / "metrics.jsonl").read_bytes()
+    result = call("train", "--resume", "--out", str(folder))
+    assert result.exit_code == 3, result.output
+    assert "Nothing left to do" in result.stdout
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(run):
+    folder, _ = run
+    assert "already holds a run" in refused("train", *TINY, "--out", str(folder))
+    said = refused("train", *TINY, "learning_rate=1e-2", "--resume", "--out", str(folder))
+    assert "`learning_rate` was 0.0005, now 0.01" in said
+
+
+def test_a_run_is_evaluated_as_json_and_as_tables(run):
+    folder, _ = run
+    words = ("eval", str(folder), "--task", "maze", "task.sizes=5", "--k", "1,2", "--problems", "3")
+    line = json.loads(call(*words, "--json").stdout)
+    assert (line["problems"], line["samples"]) == (3, 2)
+    assert set(line["pass@2"]) == {"value", "low", "high"}
+    shown = call(*words).stdout
+    assert "worst@k" in shown
+    assert "3 held-out problems of maze, 2 samples each" in shown
+    assert "`--engine none`" in refused(*words, "--engine", "none")
+
+
+def test_a_dry_run_judges_an_oracle_and_an_answer_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call("train", *TINY, "--dry-run")
+    assert result.exit_code == 0, result.output
+    said = result.stdout
+    assert said.index("its oracle") < said.index("reward 1 (ok)") < said.index("one sampled answer")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sft_trains_on_demonstrations(tmp_path):
+    result = call(
+        "sft", "demo", *TINY, "method=sft", "steps=1", "--out", str(tmp_path / "sft"), "--no-report"
+    )
+    assert result.exit_code == 0, result.output
+    assert "demonstrations" in result.stdout
+    assert not (tmp_path / "sft" / "report.html").exists()
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch):
+    def interrupted(phases, folder, progress, resume):
+        (folder / "checkpoints" / "000007").mkdir(parents=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hone.training.run.execute", interrupted)
+    result = call("train", *TINY, "--out", str(tmp_path / "run"))
+    assert result.exit_code == 130
+    assert "Resume from step 7" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_bad_data_and_models_are_named(tmp_path):
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text('{"prompt": "1+1", "answer": "2"}\n{"prompt": \n')
+    assert "line 2" in refused("train", "demo", f"task=jsonl:{bad}", "model=micro:new")
+    assert "gone.jsonl" in refused(
+        "train", "demo", f"task=jsonl:{tmp_path / 'gone.jsonl'}", "model=micro:new"
+    )
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    assert "has no tokenizer" in refused(
+        "train", "demo", *TINY[1:], f"model={model}", "--out", str(tmp_path / "x")
+    )
+    assert not (tmp_path / "x").exists()
+    assert "has no tokenizer" in refused("eval", str(model), "--task", "maze")
