@@ -94,8 +94,7 @@ def test_every_piece_says_which_test_pins_it_down():
     for stage in ("curriculum", "episode", "selectors", "credit", "objective", "correction", "kl"):
         assert {p.name for p in found if p.stage == stage} == set(REGISTRY.names(stage))
     for piece in found:
-        assert piece.facts["trl"] and piece.facts["verl"], piece.name
-        assert piece.facts["tests"], piece.name
+        assert all(piece.facts[key] for key in ("trl", "verl", "tests")), piece.name
         for test in piece.facts["tests"]:
             text = (ROOT / test).read_text(encoding="utf-8")
             named = any(re.search(rf"\b{n}\b", text) for n in (piece.name, piece.made.__name__))
@@ -106,7 +105,7 @@ def test_every_piece_says_which_test_pins_it_down():
 def test_cards_are_whole(card_id: str):
     card = cards.load(card_id)
     assert card.id == card_id
-    assert card.title and card.source and card.summary and card.when and card.trl and card.verl
+    assert all((card.title, card.source, card.summary, card.when, card.trl, card.verl))
     assert set(card.stages) <= set(cards.STAGES)
     assert {"curriculum", "episode", "credit", "objective", "reduction"} <= set(card.composition)
 

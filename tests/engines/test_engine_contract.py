@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
 
-from engines.engine_models import VOCABULARY, Letters, policy, request, tokens_of
+from engines.engine_models import VOCABULARY, Letters, Policy, policy, request, tokens_of
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion
 from hone.engines import NativeEngine, TransformersEngine
@@ -17,8 +19,10 @@ from hone.engines.checks import end_tokens
 ENGINES = pytest.mark.parametrize("engine", [NativeEngine, TransformersEngine])
 
 
-@ENGINES
-def test_completions_end_at_the_first_stop_and_keep_it(engine: type[BarrierEngine]) -> None:
+@pytest.mark.parametrize(
+    "engine", [NativeEngine, TransformersEngine, partial(NativeEngine, chunk=5, max_slots=7)]
+)
+def test_completions_end_at_the_first_stop_and_keep_it(engine: Callable[[Policy], BarrierEngine]) -> None:
     asked = request("abcd", n=64, max_tokens=10, stop=("ab", "e\n", "."))
     reasons = set()
     for c in engine(policy()).run([asked])[0]:

@@ -33,10 +33,10 @@ def test_it_is_the_same_computation_as_hone_train(example, monkeypatch, tmp_path
     from hone.policies.loading import load_policy
     from hone.tasks.maze import Maze
 
-    def by_length(self, problem, text):
-        return Verdict(float(len(text) % 2), answer=text)
+    def by_letters(self, problem, text):
+        return Verdict(float(sum(map(ord, text)) % 2), answer=text)
 
-    monkeypatch.setattr(Maze, "verify", by_length)
+    monkeypatch.setattr(Maze, "verify", by_letters)
     policies = []
     monkeypatch.setattr(
         example, "load_policy", lambda name: policies.append(load_policy(name)) or policies[0]
@@ -45,7 +45,7 @@ def test_it_is_the_same_computation_as_hone_train(example, monkeypatch, tmp_path
     first = tmp_path / "first"
     run = hone.train(
         {"task": {"name": "maze", "sizes": 9}, "model": "micro:new", "method": "rloo", "steps": 1,
-         "num_generations": 3, "problems_per_step": 2, "max_completion_length": 48, "learning_rate": 5e-4,
+         "num_generations": 4, "problems_per_step": 3, "max_completion_length": 48, "learning_rate": 5e-4,
          "eval": {"before": False, "problems": 1, "samples": 1, "k": [1]}},
         out=first,
     )  # fmt: skip
@@ -54,7 +54,7 @@ def test_it_is_the_same_computation_as_hone_train(example, monkeypatch, tmp_path
 
     offset = Uniform()._index(0, None)
     monkeypatch.setattr(example.hone, "task", lambda *a, **k: _Shifted(task, offset))
-    curve = example.main("micro:new", steps=1, problems=2, rollouts=3)
+    curve = example.main("micro:new", steps=1, problems=3, rollouts=4)
     assert curve[0] == pytest.approx(run.metrics()[0]["reward/mean"])
     assert 0 < curve[0] < 1
     trained = load_policy(str(run.final))

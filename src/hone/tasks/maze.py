@@ -69,7 +69,7 @@ class Maze:
                 return Verdict(reward=0.0, detail=f"hit a wall at move {count}")
             if here == goal:
                 return Verdict(reward=1.0, answer=simplify(moves[:count]), detail=f"goal after {count} moves")
-        return Verdict(reward=0.0, answer=simplify(moves), detail="stopped before the goal")
+        return Verdict(reward=0.0, answer=simplify(moves) or None, detail="stopped before the goal")
 
     def parse(self, text: str) -> str | None:
         """The simple path of the moves in `text` (steps taken back cancel out), None if not all are moves.

@@ -1,0 +1,39 @@
+# Two commands for a fresh clone: `make demo` and `make test`. Each makes the virtual environment if it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test test-all lint docs sprout clean
+
+demo: $(STAMP)
+	$(BIN)/hone train demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(STAMP)
+	$(BIN)/python docs/generate.py
+
+# Remake the embedded model from its recipe (about half an hour on two cores) and pack it into the package.
+sprout: $(STAMP)
+	rm -rf runs/sprout
+	$(BIN)/hone sft sprout --out runs/sprout
+	$(BIN)/python -m hone.policies.shipping runs/sprout/final
+
+$(STAMP): pyproject.toml constraints.txt
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(STAMP)
+
+clean:
+	rm -rf .venv runs build dist src/*.egg-info
