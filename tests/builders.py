@@ -23,7 +23,15 @@ def tiny_model(kind: str = "qwen3", seed: int = 0, dtype: torch.dtype = torch.fl
     torch.manual_seed(seed)
     name = {"qwen3": "Qwen3", "llama": "Llama", "qwen2": "Qwen2", "mistral": "Mistral", "gpt2": "GPT2"}[kind]
     if kind == "gpt2":
-        shape = dict(vocab_size=VOCABULARY, n_embd=32, n_layer=2, n_head=4, n_positions=256, bos_token_id=1, eos_token_id=2)
+        shape = dict(
+            vocab_size=VOCABULARY,
+            n_embd=32,
+            n_layer=2,
+            n_head=4,
+            n_positions=256,
+            bos_token_id=1,
+            eos_token_id=2,
+        )
     elif kind == "qwen3":
         shape["head_dim"] = 8
     elif kind == "mistral":
@@ -84,7 +92,11 @@ def deep_tree(seed: int = 0) -> list[Trajectory]:
     seen = segment(rng, 3, "observation", shared)
     forks = [segment(rng, n, "action", seen) for n in (2, 5)]
     last = segment(rng, 3, "action", forks[1])
-    return [trajectory(forks[0], 0, 0), trajectory(last, 0, 1), trajectory(segment(rng, 7, "action", root), 0, 2)]
+    return [
+        trajectory(forks[0], 0, 0),
+        trajectory(last, 0, 1),
+        trajectory(segment(rng, 7, "action", root), 0, 2),
+    ]
 
 
 def keep_dtype_in_norms(model: torch.nn.Module) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ EXACT_STAGES = ("credit", "objective", "correction", "kl", "entropy", "reduction
 def load(path: Path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -89,6 +91,26 @@ def test_recipes_of_the_guide_resolve():
         assert resolve(yaml.safe_load(block))
 
 
+def test_python_of_the_guide_runs():
+    blocks = re.findall(r"```python\n(.*?)```", visible(ROOT / "docs" / "guide.md"), flags=re.S)
+    short = [block for block in blocks if "hone.train" not in block]
+    assert len(short) >= 2
+    names: dict = {}
+    for block in short:
+        exec("import hone\n" + block, names)
+    assert names["score"](["a ", "b"], ["a", "a"]) == [1.0, 0.0]
+
+
+def test_excerpts_in_contributing_are_the_code():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    found = re.findall(r"In `([^`]+)`:\n\n```\w+\n(.*?)```", text, flags=re.S)
+    assert len(found) == 5
+    for path, block in found:
+        code = (ROOT / path).read_text(encoding="utf-8").splitlines()
+        for line in block.splitlines():
+            assert not line.strip() or line.strip() == "..." or line in code, f"{path} has no line {line!r}"
+
+
 def test_every_piece_says_which_test_pins_it_down():
     found = list(generate.pieces())
     for stage in ("curriculum", "episode", "selectors", "credit", "objective", "correction", "kl"):
@@ -97,7 +119,8 @@ def test_every_piece_says_which_test_pins_it_down():
         assert all(piece.facts[key] for key in ("trl", "verl", "tests")), piece.name
         for test in piece.facts["tests"]:
             text = (ROOT / test).read_text(encoding="utf-8")
-            named = any(re.search(rf"\b{n}\b", text) for n in (piece.name, piece.made.__name__))
+            names = (piece.name, piece.made.__name__, piece.facts.get("function", piece.name))
+            named = any(re.search(rf"\b{n}\b", text) for n in names)
             assert named or piece.stage not in EXACT_STAGES, f"{test} does not speak of {piece.name}"
 
 

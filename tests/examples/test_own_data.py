@@ -20,7 +20,7 @@ TINY = [
     "problems_per_step=2",
     "eval.problems=4",
     "eval.samples=2",
-    "eval.k=1,2",
+    "eval.k=[1,2]",
 ]
 # Keys that only some recipes write.
 SOMETIMES = {"reference_kl/k3", "loss/reference_kl", "loss/entropy", "loss/value", "loss/supervised"}
@@ -66,7 +66,9 @@ def test_every_measured_key_is_in_the_guide(run):
     documented = set(_codes(section))
     written = {key for line in run.metrics() for key in line}
     assert written <= documented, written - documented
-    keys = {key for line in section.splitlines() if line.startswith("| `") for key in _codes(line.split("|")[1])}
+    keys = {
+        key for line in section.splitlines() if line.startswith("| `") for key in _codes(line.split("|")[1])
+    }
     assert keys - written <= SOMETIMES, keys - written - SOMETIMES
 
 

@@ -40,7 +40,9 @@ def test_values_and_gradients_equal_the_dense_mask(name: str, heads: tuple[int, 
     torch.manual_seed(0)
     shape = (forest.num_stored, 8)
     q = torch.randn(shape[0], heads[0], shape[1], dtype=torch.float64, requires_grad=True)
-    k, v = (torch.randn(shape[0], heads[1], shape[1], dtype=torch.float64, requires_grad=True) for _ in range(2))
+    k, v = (
+        torch.randn(shape[0], heads[1], shape[1], dtype=torch.float64, requires_grad=True) for _ in range(2)
+    )
     weight = torch.randn(shape[0], heads[0], shape[1], dtype=torch.float64)
     got = forest_attention.forest_attention(q, k, v, layout(forest), 0.3)
     got_grads = torch.autograd.grad((got * weight).sum(), (q, k, v))

@@ -9,7 +9,9 @@ from hone.kernels.logprobs import selected_logprobs
 
 @pytest.mark.parametrize("chunk", [1 << 24, 30, 7])
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
-def test_equals_full_log_softmax_with_gradients(chunk: int, temperature: float, monkeypatch: pytest.MonkeyPatch):
+def test_equals_full_log_softmax_with_gradients(
+    chunk: int, temperature: float, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", chunk)
     torch.manual_seed(0)
     hidden = torch.randn(13, 6, dtype=torch.float64, requires_grad=True)

@@ -38,7 +38,9 @@ def weights(run) -> bytes:
 
 @pytest.fixture(scope="module")
 def ten_steps(tmp_path_factory):
-    return hone.train(tiny(steps=10, method="rloo", checkpoint={"every": 5}), out=tmp_path_factory.mktemp("a") / "run")
+    return hone.train(
+        tiny(steps=10, method="rloo", checkpoint={"every": 5}), out=tmp_path_factory.mktemp("a") / "run"
+    )
 
 
 def test_two_runs_with_one_seed_are_identical(ten_steps, tmp_path):
@@ -124,7 +126,12 @@ def test_a_budget_of_sampled_tokens_ends_the_run(tmp_path):
         {"method": "rloo", "kl": {"name": "loss", "beta": 0.1}},
         {"method": "rloo", "kl": {"name": "reward", "beta": 0.1}},
         {"method": "ppo", "num_iterations": 2, "minibatches": 3, "max_tokens_per_microbatch": 200},
-        {"method": "grpo", "mask_truncated_completions": True, "entropy_coef": 0.01, "correction": "importance"},
+        {
+            "method": "grpo",
+            "mask_truncated_completions": True,
+            "entropy_coef": 0.01,
+            "correction": "importance",
+        },
         {"method": "rloo", "credit": ["rloo", {"name": "scale", "over": "batch"}], "schedule": "cosine"},
         {"method": "rloo", "engine": "transformers"},
     ],

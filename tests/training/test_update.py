@@ -67,7 +67,11 @@ def test_the_update_is_the_autograd_gradient_of_the_written_loss():
     advantages = (r - (r.sum(1, keepdim=True) - r) / 2).flatten()
     scores = policy.score(pack(batch.trajectories))
     policy.model.zero_grad()
-    loss = -sum(a * lp.sum() for a, lp in zip(advantages, scores.logprobs.split(batch.lengths.tolist()))) / 6 / 32
+    loss = (
+        -sum(a * lp.sum() for a, lp in zip(advantages, scores.logprobs.split(batch.lengths.tolist())))
+        / 6
+        / 32
+    )
     loss.backward()
     want = torch.cat([p.grad.flatten() for p in policy.parameters()])
     torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-6)
@@ -106,7 +110,9 @@ def test_a_rollout_whose_verdict_is_not_ok_changes_nothing_else():
     chosen = method(credit="grpo", reduction="token_mean")
     batch = rewarded(REWARDS)
     out = torch.tensor([True, True, False, True, True, True])
-    marked = dataclasses.replace(batch, ok=out, kept=out, rewards=batch.rewards.masked_fill(~out, float("nan")))
+    marked = dataclasses.replace(
+        batch, ok=out, kept=out, rewards=batch.rewards.masked_fill(~out, float("nan"))
+    )
     policy = TokenPolicy(tiny_model("qwen3"), CharTokenizer())
     a = gradient(policy, chosen, assign(chosen, marked), 10_000)
     b = gradient(policy, chosen, assign(chosen, batch.select([0, 1, 3, 4, 5])), 10_000)
@@ -122,7 +128,9 @@ def test_several_updates_move_the_ratio_and_are_counted():
     batch = assign(chosen, dataclasses.replace(batch, old_logprobs=old))
     ledger = Ledger()
     optimizer = torch.optim.AdamW(policy.parameters(), lr=0.0)
-    tally = update(policy, optimizer, lambda _: 3e-2, chosen, batch, UpdateSettings(1.0, 3, 2, 10_000, 1.0), ledger)
+    tally = update(
+        policy, optimizer, lambda _: 3e-2, chosen, batch, UpdateSettings(1.0, 3, 2, 10_000, 1.0), ledger
+    )
     assert ledger.updates == 6
     assert tally.k3 > 0
     assert tally.clipped > 0

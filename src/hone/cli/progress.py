@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
 from hone.cli.terminal import plain
@@ -65,8 +65,8 @@ class RichProgress:
     def __enter__(self) -> RichProgress:
         if self.console.is_terminal:
             columns = (
-                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
-                TextColumn("{task.fields[info]}"), TimeElapsedColumn(),
+                SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20),
+                TextColumn("{task.fields[info]}"),
             )  # fmt: skip
             self.bar = Progress(*columns, console=self.console, transient=True)
             self.task = self.bar.add_task("starting", total=None, info="")

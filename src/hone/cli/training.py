@@ -109,8 +109,8 @@ def stopped(folder: Path) -> str:
     found = sorted(folder.glob("**/checkpoints/[0-9]*"))
     if not found:
         return f"Interrupted. {folder} keeps what was written; it has no checkpoint to resume from."
-    step = int(found[-1].name)
-    return f"Interrupted. Resume from step {step}, with the same recipe, by `hone train ... --resume --out {folder}`."
+    words = "hone train" if (folder / "recipe.yaml").is_file() else "hone train RECIPE"  # phases lie below it
+    return f"Interrupted. Resume from step {int(found[-1].name)} by `{words} --resume --out {folder}`."
 
 
 def show_report(folder: Path) -> None:

@@ -55,7 +55,9 @@ class Settings(BaseModel):
     def _no_truth_value_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and annotation is not bool:
-            raise ValueError("a truth value is not wanted here; in YAML `on`, `yes`, `off` and `no` are truth values")
+            raise ValueError(
+                "a truth value is not wanted here; in YAML `on`, `yes`, `off` and `no` are truth values"
+            )
         return value
 
 

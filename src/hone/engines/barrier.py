@@ -83,10 +83,12 @@ class BarrierEngine(ABC):
             results = self.run([request for request, _ in served])
         except Exception as error:
             for _, future in served:
-                future.set_exception(error)
+                if not future.done():
+                    future.set_exception(error)
             return
         for (_, future), completions in zip(served, results):
-            future.set_result(completions)
+            if not future.done():  # an interrupt cancels whoever waits, even while the engine runs
+                future.set_result(completions)
 
     @abstractmethod
     def run(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:

@@ -1,6 +1,6 @@
 """Pack a trained model into the package as `sprout`: bfloat16 weights, with their hash beside them.
 
-    python -m hone.policies.shipping RUN/final
+python -m hone.policies.shipping RUN/final
 """
 
 from __future__ import annotations

@@ -38,7 +38,8 @@ class Arithmetic:
     marker `#` and after it an integer equal to the value; the scratchpad before it is not judged.
 
     With L operations there are (maximum + 1)^(L + 1) 3^L distinct problems. If that is 20,000 or less in all,
-    each is met once and an index past their number is a TaskError. So are options out of range.
+    each is met once, so longer chains prevail, and an index past their number is a TaskError. So are options
+    out of range.
     """
 
     operations: int | tuple[int, ...] = 2

@@ -88,7 +88,7 @@ class FileTask:
 
     def problem(self, index: int, split: Split = "train") -> Problem:
         """The problem at `index` of `split`, in the order of the file; TaskError at or past `size(split)`."""
-        check_index(self.name, index, split, self.size(split))
+        check_index(self.name, index, self.size(split))
         return self._problems[split][index]
 
     def size(self, split: Split = "train") -> int | None:

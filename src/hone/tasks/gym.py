@@ -66,7 +66,7 @@ class Gym:
         Its `answer` is None for tasks whose scorer needs no reference answer; `meta["seed"]` and
         `meta["options"]` make the item again.
         """
-        check_index(self.name, index, split, None)
+        check_index(self.name, index, None)
         return _problem(self.dataset, self._json, index, split)
 
     def size(self, split: Split = "train") -> int | None:

@@ -31,8 +31,9 @@ class Maze:
     Reward 1 exactly if every character is a move and the walk meets the goal before it meets a wall or leaves
     the grid; where it goes after the goal is not judged. White space around the moves is ignored.
 
-    Sizes 5 and 7 have finitely many problems (168 and 52,224): if nothing larger is asked for, each is met
-    once and an index past their number is a TaskError, as is a size that is even or not in 5 to 21.
+    Sizes 5 and 7 have finitely many problems (168 and 52,224). If nothing larger is asked for, each is met once,
+    so a list of both is nearly all size 7, and an index past their number is a TaskError. So is a size that is
+    even or not in 5 to 21.
     """
 
     sizes: int | tuple[int, ...] = 9
