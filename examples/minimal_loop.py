@@ -85,9 +85,12 @@ def main(model: str = "sprout", steps: int = 30, problems: int = 16, rollouts: i
         optimizer.step()
         policy.version += 1
         curve.append(float(rewards.mean()))
-        print(f"step {step:3d}  solved {curve[-1]:6.1%}  {'#' * round(50 * curve[-1])}", flush=True)
+        recent = sum(curve[-10:]) / len(curve[-10:])  # 16 mazes are few: a single step says little
+        print(
+            f"step {step:3d}  solved {curve[-1]:6.1%}  last ten steps {recent:6.1%}  {'#' * round(50 * recent)}"
+        )
     return curve
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2], *map(int, sys.argv[2:3]))
+    main(sys.argv[1] if len(sys.argv) > 1 else "sprout", int(sys.argv[2]) if len(sys.argv) > 2 else 30)

@@ -77,7 +77,7 @@ def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
     if not loose:
         return recipe
     dump = recipe.model_dump()
-    claimed: set[str] = set()
+    claimed: dict[str, str] = {}  # key -> the stage that took it
     offered: set[str] = set()
     for stage in _CLAIMING:
         choices = getattr(recipe, stage)
@@ -89,7 +89,12 @@ def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
             options = _options(stage, choice.name)
             offered |= options
             mine = {k: v for k, v in loose.items() if k in options}
-            claimed |= set(mine)
+            for key in mine:
+                if claimed.setdefault(key, stage) != stage:
+                    raise RecipeError(
+                        f"Both `{claimed[key]}` and `{stage}` have an option `{key}`.",
+                        f"Write `{claimed[key]}.{key}` or `{stage}.{key}`.",
+                    )
             out.append({"name": choice.name, **choice.options, **mine})
         if out:
             dump[stage] = out if isinstance(choices, tuple) else out[0]
@@ -177,9 +182,9 @@ def _refuse_nonsense(recipe: Recipe, method: Method) -> None:
             f"`minibatches` is {recipe.minibatches}, but a step has {recipe.problems_per_step} groups to deal out.",
             "Lower `minibatches` or raise `problems_per_step`.",
         )
-    if method.kl_reward is not None and isinstance(method.credit, credit.Maxrl | credit.PassAtK):
+    if method.kl_reward is not None and isinstance(method.credit, credit.Maxrl):
         raise RecipeError(
-            f"`kl: reward` makes rewards that are not 0 or 1, and `credit: {_credit_name(recipe)}` is defined for those.",
+            f"`kl: reward` makes rewards other than 0 and 1, which `credit: {_credit_name(recipe)}` is defined for.",
             "Use `kl: loss`.",
         )
     if not sampled and (method.credit is not None or method.correction is not None):

@@ -71,10 +71,10 @@ def test_grpo_by_hand():
     assert grpo(*tensors(), scale="none").tolist() == approx(none)
     population = {5: (2 / 9) ** 0.5, 2: (3 / 16) ** 0.5, 9: 1.0}
     wanted = [a / population[g] for a, g in zip(none, GROUPS)]
-    assert grpo(*tensors(), std="population", epsilon=0.0).tolist() == approx(wanted)
+    assert grpo(*tensors(), std="population", std_epsilon=0.0).tolist() == approx(wanted)
     sample = {5: (1 / 3) ** 0.5, 2: 0.5, 9: 1.0}
     wanted = [a / (sample[g] + 0.1) for a, g in zip(none, GROUPS)]
-    assert grpo(*tensors(), epsilon=0.1).tolist() == approx(wanted)
+    assert grpo(*tensors(), std_epsilon=0.1).tolist() == approx(wanted)
     spread = torch.tensor(BINARY, dtype=torch.float64).std().item()
     wanted = [a / (spread + 1e-4) for a in none]
     assert grpo(*tensors(), scale="batch").tolist() == approx(wanted)
@@ -173,14 +173,14 @@ def test_equal_values_have_exactly_no_signal(piece):
 
 def test_scale_leaves_equal_values_alone():
     values = torch.tensor([2.0, 2.0, 1.0, 3.0], dtype=torch.float64)
-    out = Scale("group", epsilon=0.0)(values, torch.tensor([0, 0, 1, 1]))
+    out = Scale("group", std_epsilon=0.0)(values, torch.tensor([0, 0, 1, 1]))
     assert out.tolist() == approx([2, 2, 1 / 2**0.5, 3 / 2**0.5])
 
 
 def test_chain():
     values, groups = tensors()
     assert Chain()(values, groups) is values
-    chain = Chain((Centre(), Scale("batch", epsilon=0.0), Clip(high=1.0)))
+    chain = Chain((Centre(), Scale("batch", std_epsilon=0.0), Clip(high=1.0)))
     centred = grpo(values, groups, scale="none")
     assert torch.allclose(chain(values, groups), (centred / centred.std()).clamp(max=1.0))
     assert str(chain) == " → ".join(link.formula() for link in chain.links)
@@ -206,7 +206,7 @@ def test_maxrl_orders_need_binary_rewards():
         (lambda: Reinforce("mean"), "baseline"),
         (lambda: Grpo(scale="groups"), "scale"),
         (lambda: Grpo(std="biased"), "std"),
-        (lambda: Grpo(epsilon=-1.0), "epsilon"),
+        (lambda: Grpo(std_epsilon=-1.0), "std_epsilon"),
         (lambda: Maxrl(order=0), "order"),
         (lambda: Maxrl(weights="taylor"), "weights"),
         (lambda: Maxrl(floor=1.0), "floor"),

@@ -122,7 +122,7 @@ def test_grpo_group_follows_the_pass_rate_with_a_weight(std):
         spread = sqrt(mean * (1 - mean) * (size / (size - 1) if std == "sample" else 1)) + epsilon
         chance = comb(size, successes) * rate**successes * (1 - rate) ** (size - successes)
         weight += chance * (mean * (1 - mean) / rate + (1 - mean) * mean / (1 - rate)) / spread
-    credit = Grpo(std=std, epsilon=epsilon)
+    credit = Grpo(std=std, std_epsilon=epsilon)
     assert credit.surrogate
     assert close(expected_ascent(theta, [HARD], [size], credit), weight * gradient(p, theta))
 
@@ -150,7 +150,7 @@ def test_grpo_batch_expected_update(std):
         chance = prod(probs[q][a].item() for q, a in zip(owners, answers))
         for q, a, r, m in zip(owners, answers, rewards, means):
             wanted += chance * (r - m) / spread / 4 * scores[q][a]
-    credit = Grpo(scale="batch", std=std, epsilon=epsilon)
+    credit = Grpo(scale="batch", std=std, std_epsilon=epsilon)
     assert close(expected_ascent(theta, questions, sizes, credit), wanted)
 
 

@@ -22,8 +22,15 @@ TINY = [
     "eval.samples=2",
     "eval.k=[1,2]",
 ]
-# Keys that only some recipes write.
-SOMETIMES = {"reference_kl/k3", "loss/reference_kl", "loss/entropy", "loss/value", "loss/supervised"}
+# Keys that only some recipes write, or only steps that move something.
+SOMETIMES = {
+    "loss/policy",
+    "reference_kl/k3",
+    "loss/reference_kl",
+    "loss/entropy",
+    "loss/value",
+    "loss/supervised",
+}
 
 
 def _codes(text: str) -> list[str]:

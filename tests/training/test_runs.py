@@ -87,7 +87,7 @@ def test_a_damaged_checkpoint_is_passed_over(ten_steps, tmp_path):
 def test_resume_refuses_another_recipe_and_says_which_key(ten_steps, tmp_path):
     out = tmp_path / "run"
     shutil.copytree(ten_steps.path, out)
-    with pytest.raises(CheckpointError, match="learning_rate.*0.01.*0.02"):
+    with pytest.raises(CheckpointError, match=r"learning_rate.*0\.01.*0\.02"):
         hone.train(tiny(steps=10, method="rloo", learning_rate=0.02), out=out, resume=True)
     with pytest.raises(CheckpointError, match="already holds a run"):
         hone.train(tiny(steps=10), out=out)
@@ -203,3 +203,40 @@ def test_summary_says_what_it_cost(ten_steps):
     summary = json.loads((ten_steps.path / "summary.json").read_text())
     assert summary["rollouts"] == 180
     assert "A_i" in summary["formula"]
+
+
+def test_a_small_held_out_split_is_used_whole_and_said(tmp_path):
+    path = tmp_path / "few.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"{i}>", "answer": str(i)}) + "\n" for i in range(40)))
+    notes: list[str] = []
+
+    class Notes:
+        def note(self, text):
+            notes.append(text)
+
+        def step(self, line, of):
+            pass
+
+        def evaluation(self, line):
+            pass
+
+    recipe = tiny(steps=1, task=f"jsonl:{path}", reward=None)
+    recipe["eval"] = {"problems": 39, "samples": 2, "k": [1]}
+    run = hone.train(recipe, out=tmp_path / "run", progress=Notes())
+    problems = run.evals()[0]["problems"]
+    assert 0 < problems < 39
+    assert any(f"eval.problems` is {problems}" in note for note in notes)
+
+
+def test_options_of_a_stage_reach_the_cards_piece_and_shared_names_are_refused():
+    from hone.core.errors import RecipeError
+    from hone.recipes.load import resolve
+
+    found = resolve(tiny(method="maxrl"), {"credit.floor": 0.2})[0]
+    assert found.credit.options["floor"] == 0.2
+    clipped = resolve(tiny(method="grpo"), {"epsilon": 0.1, "eval.k": "1,4"})[0]
+    assert clipped.objective.options["epsilon"] == 0.1
+    assert "epsilon" not in clipped.credit.options
+    assert clipped.eval.k == (1, 4)
+    with pytest.raises(RecipeError, match=r"kl\.level"):
+        resolve(tiny(kl={"name": "loss", "beta": 0.1}, correction="importance", level="token"))

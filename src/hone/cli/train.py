@@ -30,7 +30,8 @@ def train(
 ) -> None:
     """Train a model by reinforcement, and say what it gained at what cost.
 
-    Without a recipe it is the embedded demo. Keys are set as `key=value`, nested ones with dots; a key that no part
+    Without a recipe it is the embedded demo, or, for a `task` of your own, the recipe `own`, whose settings suit a
+    pretrained model. Keys are set as `key=value`, nested ones with dots; a key that no part
     of the recipe reads is an error. With --resume and no recipe, the run's own recipe is taken.
 
     Examples:
@@ -53,5 +54,6 @@ def train(
     from hone.cli.arguments import split
 
     source, overrides = split(words)
-    name, phases = training.prepare(source, overrides, "demo", out, resume)
+    default = "own" if "task" in overrides else "demo"
+    name, phases = training.prepare(source, overrides, default, out, resume)
     training.go(name, phases, out, resume, dry_run, report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_origin
 
 from pydantic import (
     BaseModel,
@@ -52,12 +52,15 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_truth_value_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse truth values where none is wanted; take `1,4,16` for a list."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         if isinstance(value, bool) and annotation is not bool:
             raise ValueError(
                 "a truth value is not wanted here; in YAML `on`, `yes`, `off` and `no` are truth values"
             )
+        if isinstance(value, str) and get_origin(annotation) is tuple and "," in value:
+            return [part.strip() for part in value.split(",")]
         return value
 
 

@@ -23,15 +23,15 @@ def grpo(
     *,
     scale: Literal["group", "batch", "none"] = "group",
     std: Literal["sample", "population"] = "sample",
-    epsilon: float = 1e-4,
+    std_epsilon: float = 1e-4,
 ) -> Float[torch.Tensor, "units"]:
-    """A_i = (r_i - mean of its group) / (std + epsilon).
+    """A_i = (r_i - mean of its group) / (std + std_epsilon).
 
     `scale` says whose standard deviation: of the rewards of the group, of the rewards of the whole batch, or
     none (Dr. GRPO: the gradient of the expected reward times 1 - 1/N). Divided by a standard deviation the
     update is in general the gradient of no stated objective; for rewards of 0 and 1 the group form is grad p
     with a weight that depends on p and N, for large N that of 2 arcsin(sqrt p). A group whose values are all
-    equal has zero advantage; it is found by comparing the values. `epsilon` 1e-4 is TRL's, verl has 1e-6;
+    equal has zero advantage; it is found by comparing the values. `std_epsilon` 1e-4 is TRL's, verl has 1e-6;
     `std` is the sample one in both, the population one in parts of the literature.
     Source: Shao et al. 2024 (arXiv 2402.03300); Liu et al. 2025 (arXiv 2503.20783) for `none`.
     TRL `scale_rewards`; verl `adv_estimator=grpo`, `norm_adv_by_std_in_grpo`.
@@ -41,8 +41,8 @@ def grpo(
     if scale == "none":
         return centred
     index, count = compact(groups if scale == "group" else torch.zeros_like(groups))
-    spread = segment_std(values, index, count, sample=std == "sample") + epsilon
-    # Where all values are equal the centred ones are exact zeros: dividing them by 1 keeps epsilon = 0
+    spread = segment_std(values, index, count, sample=std == "sample") + std_epsilon
+    # Where all values are equal the centred ones are exact zeros: dividing them by 1 keeps std_epsilon = 0
     # allowed.
     constant = segment_constant(values, index, count)
     return centred / torch.where(constant, torch.ones_like(spread), spread)[index]
@@ -54,7 +54,7 @@ class Grpo:
 
     scale: Literal["group", "batch", "none"] = "group"
     std: Literal["sample", "population"] = "sample"
-    epsilon: float = 1e-4
+    std_epsilon: float = 1e-4
 
     needs: ClassVar[frozenset[str]] = frozenset()
     min_group: ClassVar[int] = 2
@@ -62,7 +62,7 @@ class Grpo:
     def __post_init__(self) -> None:
         require_choice("scale", self.scale, _SCALES)
         require_choice("std", self.std, _STD)
-        require("epsilon", self.epsilon, self.epsilon >= 0, "0 or more")
+        require("std_epsilon", self.std_epsilon, self.std_epsilon >= 0, "0 or more")
 
     @property
     def surrogate(self) -> bool:
@@ -73,12 +73,12 @@ class Grpo:
         self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]
     ) -> Float[torch.Tensor, "units"]:
         """Advantages of the units."""
-        return grpo(values, groups, scale=self.scale, std=self.std, epsilon=self.epsilon)
+        return grpo(values, groups, scale=self.scale, std=self.std, std_epsilon=self.std_epsilon)
 
     def formula(self) -> str:
         """The advantage in plain text."""
         if self.scale == "none":
             return "A_i = r_i − mean(group r)"
-        return f"A_i = (r_i − mean(group r)) / ({self.std} std({self.scale} r) + {self.epsilon:g})"
+        return f"A_i = (r_i − mean(group r)) / ({self.std} std({self.scale} r) + {self.std_epsilon:g})"
 
     __repr__ = formula

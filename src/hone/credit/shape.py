@@ -39,18 +39,18 @@ def scale(
     *,
     over: Over = "batch",
     std: Std = "sample",
-    epsilon: float = 1e-4,
+    std_epsilon: float = 1e-4,
 ) -> Float[torch.Tensor, "units"]:
-    """v_i / (std v + epsilon), over the group or the batch.
+    """v_i / (std v + std_epsilon), over the group or the batch.
 
     `std` divides the squares by N - 1 (`sample`) or N (`population`). Where all values are equal there is no
-    scale, and they are left as they are. `epsilon` is TRL's 1e-4; verl uses 1e-6.
+    scale, and they are left as they are. `std_epsilon` is TRL's 1e-4; verl uses 1e-6.
     """
     require_choice("std", std, _STD)
     index, count = _segments(groups, over)
     spread = segment_std(values, index, count, sample=std == "sample")
     constant = segment_constant(values, index, count)
-    return values / torch.where(constant, torch.ones_like(spread), spread + epsilon)[index]
+    return values / torch.where(constant, torch.ones_like(spread), spread + std_epsilon)[index]
 
 
 def clip(
@@ -98,7 +98,7 @@ class Scale:
 
     over: Over = "batch"
     std: Std = "sample"
-    epsilon: float = 1e-4
+    std_epsilon: float = 1e-4
 
     needs: ClassVar[frozenset[str]] = frozenset()
     surrogate: ClassVar[bool] = True
@@ -107,17 +107,17 @@ class Scale:
     def __post_init__(self) -> None:
         require_choice("over", self.over, _OVER)
         require_choice("std", self.std, _STD)
-        require("epsilon", self.epsilon, self.epsilon >= 0, "0 or more")
+        require("std_epsilon", self.std_epsilon, self.std_epsilon >= 0, "0 or more")
 
     def __call__(
         self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]
     ) -> Float[torch.Tensor, "units"]:
         """Scaled values."""
-        return scale(values, groups, over=self.over, std=self.std, epsilon=self.epsilon)
+        return scale(values, groups, over=self.over, std=self.std, std_epsilon=self.std_epsilon)
 
     def formula(self) -> str:
         """The link in plain text."""
-        return f"v_i / ({self.std} std({self.over} v) + {self.epsilon:g})"
+        return f"v_i / ({self.std} std({self.over} v) + {self.std_epsilon:g})"
 
     __repr__ = formula
 

@@ -186,6 +186,9 @@ class TokenPolicy:
         state = {
             k: v.detach().to("cpu", dtype or v.dtype).contiguous() for k, v in self.model.state_dict().items()
         }
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()
         self.model.save_pretrained(folder, state_dict=state, safe_serialization=True)
         if dtype is not None:
             self._record_dtype(folder, dtype)

@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from hone.catalog import build_method, fill
+from hone.catalog import STAGE_KEYS, build_method, fill
 from hone.core.errors import RecipeError, nearest
 from hone.core.recipe import Recipe
+from hone.methods import cards
 
 SHIPPED = "hone.recipes"
 
@@ -71,7 +72,7 @@ StrictLoader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
 
 
 def scalar(value: str) -> Any:
-    """The value of an override as YAML reads it, with `1e-6` a number and lists as `a,b` or `[a, b]`."""
+    """The value of an override as YAML reads it, with `1e-6` a number."""
     try:
         parsed = yaml.load(value, Loader=StrictLoader)
     except yaml.YAMLError:
@@ -146,6 +147,7 @@ def resolve(
 
 def _one(data: Mapping[str, Any]) -> Recipe:
     """Validate one phase and let the method's pieces claim what is left."""
+    data = _named(data)
     known = {k: v for k, v in data.items() if k in Recipe.model_fields}
     loose = {k: v for k, v in data.items() if k not in Recipe.model_fields}
     try:
@@ -155,6 +157,24 @@ def _one(data: Mapping[str, Any]) -> Recipe:
         raise _explain(error) from None
     build_method(recipe)
     return recipe
+
+
+def _named(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Options written under a stage without a piece (`credit.floor=0.1`) are those of the card's piece."""
+    out = dict(data)
+    for stage in STAGE_KEYS:
+        options = out.get(stage)
+        if isinstance(options, Mapping) and "name" not in options:
+            choice = cards.load(str(out.get("method", "rloo"))).composition.get(stage)
+            if choice is None:
+                raise RecipeError(f"`{stage}` has options but no piece.", f"Set `{stage}.name`.")
+            own = {"name": choice} if isinstance(choice, str) else choice
+            if not isinstance(own, Mapping):
+                raise RecipeError(
+                    f"`{stage}` of `{out.get('method')}` is a chain.", f"Write the whole `{stage}`."
+                )
+            out[stage] = {**own, **options}
+    return out
 
 
 def _explain(error: ValidationError) -> RecipeError:

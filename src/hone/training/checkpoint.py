@@ -32,6 +32,7 @@ class TrainerState:
     curriculum: Mapping[str, Any]
     lengths: Mapping[str, int]
     digest: str
+    seconds: float  # that the run has taken, over all its sessions up to here
     finished: bool = False
 
 
@@ -54,6 +55,7 @@ def save(
         "curriculum": dict(state.curriculum),
         "lengths": dict(state.lengths),
         "digest": state.digest,
+        "seconds": state.seconds,
         "finished": state.finished,
         "sha256": {p.name: _sha256(p) for p in files},
     }
@@ -129,7 +131,7 @@ def read_state(path: Path) -> TrainerState:
             f"{path} has checkpoint format {body.get('format')}, this hone reads {FORMAT}.",
             "Resume it with the hone that wrote it.",
         )
-    keys = ("step", "version", "ledger", "curriculum", "lengths", "digest", "finished")
+    keys = ("step", "version", "ledger", "curriculum", "lengths", "digest", "seconds", "finished")
     return TrainerState(**{key: body[key] for key in keys})
 
 

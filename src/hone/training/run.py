@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,9 +81,8 @@ def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -
         folder.write_recipe(recipe.dump())
     else:
         folder.create(recipe.dump())
-    start = time.perf_counter()
     train(session)
-    _summarise(folder, session.method.formula(), session.ledger.state(), time.perf_counter() - start)
+    _summarise(folder, session.method.formula(), session.ledger.state(), session.elapsed)
     return True
 
 

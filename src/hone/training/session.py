@@ -53,6 +53,8 @@ class Session:
     ledger: Ledger = field(default_factory=Ledger)
     step: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
+    before: float = 0.0  # seconds that the run took before this process
+    started: float = field(default_factory=time.perf_counter)
 
     @property
     def params(self) -> SamplingParams:
@@ -78,6 +80,11 @@ class Session:
         """Whether the steps, or the budget of sampled tokens, are used up."""
         budget = self.recipe.max_sampled_tokens
         return self.step >= self.recipe.steps or (budget is not None and self.ledger.sampled_tokens >= budget)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds the run has taken, resumed parts included; re-done work counts twice."""
+        return self.before + time.perf_counter() - self.started
 
     def rate(self, update: int) -> float:
         """Learning rate of the n-th update of the run."""
@@ -112,6 +119,7 @@ class Session:
             curriculum=self.curriculum_state,
             lengths=self.folder.lengths(),
             digest=identity(self.recipe),
+            seconds=self.elapsed,
             finished=finished,
         )
         keep = self.recipe.checkpoint.keep_last
@@ -161,6 +169,9 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     if note:
         progress.note(note)
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
+    recipe, note = _fit_evaluation(recipe, eval_task)
+    if note:
+        progress.note(note)
     session = Session(
         recipe, method, task, eval_task, build_judge(task, recipe.reward), build_judge(eval_task, recipe.reward),
         policy, reference, engine, optimizer, folder, progress,
@@ -171,19 +182,42 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     return session
 
 
+def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
+    """The recipe with `eval.problems` lowered to what the held-out split has, and a sentence that says so.
+
+    Raises RecipeError if the split is empty.
+    """
+    size = task.size("test")
+    if size is None or size >= recipe.eval.problems:
+        return recipe, ""
+    if size == 0:
+        raise RecipeError(
+            f"`{task.name}` has no held-out problems.", "Give it more problems, or a test file."
+        )
+    settings = recipe.eval.model_copy(update={"problems": size})
+    words = f"the held-out split of {task.name} has {size} problems, so `eval.problems` is {size}"
+    return recipe.model_copy(update={"eval": settings}), words
+
+
 def build_judge(task: Task, reward: str | None) -> Judge:
     """Who judges: the task itself, a verifier by name, or a function as `module.py:function`."""
     if reward is None:
         return TaskJudge(task)
+    if reward.partition(":")[0] in verifiers.VERIFIERS:
+        return TaskJudge(verifiers.make_verifier(reward))
     if ".py:" in reward:
         return CallableJudge(CallableReward(reward), task)
-    return TaskJudge(verifiers.make_verifier(reward))
+    raise RecipeError(
+        f"`reward: {reward}` is neither a verifier nor a function.",
+        f"Name one of {', '.join(verifiers.VERIFIERS)}, or write `path/to/module.py:function`.",
+    )
 
 
 def _restore(session: Session, path: Path, state: checkpoint.TrainerState) -> None:
     """Bring a freshly built session to the moment of a checkpoint."""
     checkpoint.load_optimizer(path, session.optimizer)
     session.step = state.step
+    session.before = state.seconds
     session.policy.version = state.version
     session.ledger = Ledger.from_state(dict(state.ledger))
     session.curriculum_state = state.curriculum
