@@ -99,6 +99,12 @@ def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
         if out:
             dump[stage] = out if isinstance(choices, tuple) else out[0]
     for key in loose:
+        if key in ("top_p", "top_k", "min_p"):
+            raise RecipeError(
+                f"`{key}` is not a key of training: the trainer scores the whole vocabulary, so samples from a part of "
+                "it would be learnt from as if they were something else.",
+                "Sample from the whole distribution; `hone eval` takes these settings.",
+            )
         if key not in claimed:
             owners = [f"`{s}: {n}`" for s in _CLAIMING for n in REGISTRY.names(s) if key in _options(s, n)]
             if owners:

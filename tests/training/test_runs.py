@@ -187,6 +187,7 @@ def test_a_reward_that_fails_sometimes_is_counted_and_survived(tmp_path):
         ({"model": "no/such/folder/at-all"}, "no/such/folder"),
         ({"reward": "nowhere.py:score"}, "nowhere.py"),
         ({"kl": "loss"}, "beta"),
+        ({"top_p": 0.9}, "whole"),
         ({"num_generations": 1}, "num_generations"),
         ({"minibatches": 9}, "minibatches"),
         ({"method": "maxrl", "kl": {"name": "reward", "beta": 0.1}}, "kl: loss"),
