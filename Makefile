@@ -23,7 +23,7 @@ lint: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python docs/generate.py
 
-# Remake the embedded model from its recipe (about half an hour on two cores) and pack it into the package.
+# Remake the embedded model from its recipe (about a quarter of an hour on two cores) and pack it into the package.
 sprout: $(STAMP)
 	rm -rf runs/sprout
 	$(BIN)/hone sft sprout --out runs/sprout

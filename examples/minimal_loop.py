@@ -22,7 +22,7 @@ from hone.engines import choose
 from hone.objectives import policy_gradient, sequence_sum
 from hone.policies.loading import load_policy
 
-PARAMS = SamplingParams(max_tokens=48, temperature=1.0)
+PARAMS = SamplingParams(max_tokens=40, temperature=1.0)
 
 
 async def sample(engine: Engine, prompts: list[Segment], n: int, step: int) -> list[list[Completion]]:
@@ -45,7 +45,7 @@ def main(model: str = "sprout", steps: int = 30, problems: int = 16, rollouts: i
     """Train `model` for `steps`; prints and returns the share of solved attempts of every step."""
     task, policy = hone.task("maze", sizes=9), load_policy(model)
     engine, _ = choose(policy)
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=5e-4, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=2e-4, weight_decay=0.0)
     groups = torch.arange(problems).repeat_interleave(rollouts)
     kept = torch.ones(problems * rollouts, dtype=torch.bool)
     print(

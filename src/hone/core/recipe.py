@@ -124,6 +124,11 @@ class Recipe(Settings):
     max_tokens_per_microbatch: int = Field(16_384, ge=1, description="stored tokens of one forward pass")
     learning_rate: float = Field(1e-4, gt=0)
     schedule: Literal["constant", "cosine", "linear"] = "constant"
+    schedule_steps: int | None = Field(
+        None,
+        ge=1,
+        description="optimizer updates over which the schedule decays; None: those of the whole run",
+    )
     warmup_steps: int = Field(0, ge=0, description="optimizer updates with a rising learning rate")
     weight_decay: float = Field(0.0, ge=0)
     betas: tuple[float, float] = (0.9, 0.999)

@@ -89,7 +89,7 @@ class Session:
     def rate(self, update: int) -> float:
         """Learning rate of the n-th update of the run."""
         r = self.recipe
-        total = r.steps * r.num_iterations * r.minibatches
+        total = r.schedule_steps or r.steps * r.num_iterations * r.minibatches
         return learning_rate(update, total, r.learning_rate, r.schedule, r.warmup_steps)
 
     def context(self, step: int) -> StepContext:
