@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ def test_warm_up_rises_to_the_peak_and_schedules_end_at_zero():
     rates = [learning_rate(i, 20, 1.0, "cosine", warmup=5) for i in range(21)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert rates[5] == pytest.approx(1.0)
-    assert all(a >= b for a, b in zip(rates[5:], rates[6:]))
+    assert all(a >= b for a, b in itertools.pairwise(rates[5:]))
     assert rates[20] == pytest.approx(0.0, abs=1e-12)
     assert learning_rate(15, 20, 2.0, "linear") == pytest.approx(0.5)
     assert learning_rate(30, 20, 2.0, "linear") == 0.0
