@@ -111,7 +111,8 @@ def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
                 raise RecipeError(
                     f"No piece of this recipe has an option `{key}`.", f"It belongs to {', '.join(owners)}."
                 )
-            known = sorted(offered | set(Recipe.model_fields))
+            elsewhere = {o for s in _CLAIMING for n in REGISTRY.names(s) for o in _options(s, n)}
+            known = sorted(offered | elsewhere | set(Recipe.model_fields))
             raise RecipeError(f"No part of this recipe has a key `{key}`.", nearest(key, known))
     return Recipe.model_validate(dump)
 

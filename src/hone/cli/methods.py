@@ -153,15 +153,12 @@ def show_rows(found: list[dict[str, Any]]) -> None:
     """Print the gallery."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2), header_style="dim")
-    for name in ("id", "title", "family", "stages", "status"):
-        table.add_column(name, no_wrap=name != "title")
+    planned = any(row["status"] != "available" for row in found)
+    table = Table(box=None, padding=(0, 1), header_style="dim")
+    for name in ("id", "stages", "title", *(("status",) if planned else ())):
+        table.add_column(name, no_wrap=name in ("id", "status"), overflow="fold")
     for row in found:
-        style = "" if row["status"] == "available" else "dim"
-        stages = ", ".join(row["stages"])
-        table.add_row(
-            *(terminal.safe(v) for v in (row["id"], row["title"], row["family"], stages, row["status"])),
-            style=style,
-        )
+        cells = [row["id"], ", ".join(row["stages"]), row["title"], *([row["status"]] if planned else [])]
+        table.add_row(*map(terminal.safe, cells), style="" if row["status"] == "available" else "dim")
     terminal.console().print(table)
     terminal.say("`hone methods ID` shows a method and its formula.", "dim")
