@@ -69,7 +69,7 @@ def test_a_run_is_not_overwritten_nor_resumed_with_another_recipe(run):
     folder, _ = run
     assert "already holds a run" in refused("train", *TINY, "--out", str(folder))
     said = refused("train", *TINY, "learning_rate=1e-2", "--resume", "--out", str(folder))
-    assert "`learning_rate` was 0.0005, now 0.01" in said
+    assert "`learning_rate` was 1e-06, now 0.01" in said
 
 
 def test_a_run_is_evaluated_as_json_and_as_tables(run):

@@ -45,7 +45,7 @@ def test_it_is_the_same_computation_as_hone_train(example, monkeypatch, tmp_path
     first = tmp_path / "first"
     run = hone.train(
         {"task": {"name": "maze", "sizes": 9}, "model": "micro:new", "method": "rloo", "steps": 1,
-         "num_generations": 4, "problems_per_step": 3, "max_completion_length": 48, "learning_rate": 5e-4,
+         "num_generations": 4, "problems_per_step": 3, "max_completion_length": 40, "learning_rate": 2e-4,
          "eval": {"before": False, "problems": 1, "samples": 1, "k": [1]}},
         out=first,
     )  # fmt: skip
