@@ -84,7 +84,7 @@ def _updates(tally: Tally) -> dict[str, float | int | None]:
     first = tally.first_pass_tokens
     line["mismatch/k3"] = tally.mismatch_k3 / first if first else None
     line["mismatch/max"] = tally.mismatch_max if first else None
-    if tally.reference_k3:
+    if tally.reference_k3 is not None:
         line["reference_kl/k3"] = tally.reference_k3 / tokens
     line["grad_norm"] = float(torch.tensor(tally.grad_norms).mean()) if tally.grad_norms else None
     return line | {f"loss/{name}": value for name, value in tally.losses.items()}

@@ -75,7 +75,7 @@ def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -
     session = open_session(recipe, folder, progress, resume)
     if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
         return False
-    if recipe.method != "sft":
+    if session.method.episode.samples:
         check_prompt_lengths(session)
     if resume:
         folder.write_recipe(recipe.dump())

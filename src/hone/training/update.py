@@ -40,7 +40,7 @@ class Tally:
     mismatch_k3: float = 0.0
     mismatch_max: float = 0.0
     first_pass_tokens: int = 0
-    reference_k3: float = 0.0
+    reference_k3: float | None = None  # None without a reference
     grad_norms: list[float] = field(default_factory=list)
 
     def observe(self, method: Method, scores: Scores, batch: Batch, first_pass: bool) -> None:
@@ -54,7 +54,7 @@ class Tally:
         self.k1 += float((old - now).sum())
         self.k3 += _k3(now - old)
         if batch.reference_logprobs is not None:
-            self.reference_k3 += _k3(batch.reference_logprobs - now)
+            self.reference_k3 = (self.reference_k3 or 0.0) + _k3(batch.reference_logprobs - now)
         if first_pass:
             gap = old - batch.behaviour_logprobs
             self.first_pass_tokens += len(now)
