@@ -5,8 +5,8 @@ import torch
 
 from builders import VOCABULARY, deep_tree, groups_of, keep_dtype_in_norms, tiny_model
 from hone.core.forest import Forest, pack
-from hone.kernels import forest_attention
-from hone.kernels.forest_attention import layout
+from hone.kernels import forest_attention, forest_buckets
+from hone.kernels.forest_attention import Layout
 from hone.policies import expanded
 
 
@@ -44,7 +44,7 @@ def test_values_and_gradients_equal_the_dense_mask(name: str, heads: tuple[int, 
         torch.randn(shape[0], heads[1], shape[1], dtype=torch.float64, requires_grad=True) for _ in range(2)
     )
     weight = torch.randn(shape[0], heads[0], shape[1], dtype=torch.float64)
-    got = forest_attention.forest_attention(q, k, v, layout(forest), 0.3)
+    got = forest_attention.forest_attention(q, k, v, Layout(forest), 0.3)
     got_grads = torch.autograd.grad((got * weight).sum(), (q, k, v))
     want = dense(q, k, v, forest, 0.3)
     want_grads = torch.autograd.grad((want * weight).sum(), (q, k, v))
@@ -56,7 +56,7 @@ def test_values_and_gradients_equal_the_dense_mask(name: str, heads: tuple[int, 
 def test_the_path_without_cpu_kernels_gives_the_same(monkeypatch: pytest.MonkeyPatch):
     """Devices other than the CPU take plain matrix products; the two must agree."""
     forest = pack(SHAPES["groups"])
-    plan = layout(forest)
+    plan = Layout(forest)
     torch.manual_seed(1)
     q = torch.randn(forest.num_stored, 4, 8, requires_grad=True)
     k, v = (torch.randn(forest.num_stored, 2, 8, requires_grad=True) for _ in range(2))
@@ -67,7 +67,7 @@ def test_the_path_without_cpu_kernels_gives_the_same(monkeypatch: pytest.MonkeyP
         return out.detach(), *torch.autograd.grad((out * weight).sum(), (q, k, v))
 
     fused = run()
-    monkeypatch.setattr(forest_attention, "_fused", lambda _: False)
+    monkeypatch.setattr(forest_buckets, "_fused", lambda _: False)
     for a, b in zip(fused, run()):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
@@ -77,7 +77,7 @@ def hidden_over_forest(model: torch.nn.Module, forest: Forest) -> torch.Tensor:
     model.set_attn_implementation(forest_attention.NAME)
     out = model.base_model(
         input_ids=forest.tokens[None], position_ids=forest.positions[None], use_cache=False,
-        forest_layout=layout(forest),
+        forest_layout=Layout(forest),
     )  # fmt: skip
     model.set_attn_implementation("sdpa")
     return out.last_hidden_state[0][forest.predictor]
@@ -105,5 +105,5 @@ def test_a_window_is_refused_rather_than_ignored():
     q = torch.zeros(1, 2, forest.num_stored, 8)
     with pytest.raises(NotImplementedError, match="sliding_window"):
         forest_attention.attention_interface(
-            torch.nn.Module(), q, q, q, None, forest_layout=layout(forest), sliding_window=4
+            torch.nn.Module(), q, q, q, None, forest_layout=Layout(forest), sliding_window=4
         )

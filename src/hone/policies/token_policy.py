@@ -93,7 +93,7 @@ class TokenPolicy:
         ):
             hidden = self._hidden(forest) if self.shares_prefixes else expanded.hidden(self.model, forest)
         hidden = hidden.to(self.value_dtype)
-        weight = self.model.get_output_embeddings().weight.to(hidden.dtype)
+        weight = self.model.get_output_embeddings().weight
         tokens = forest.tokens[forest.action_index].to(forest_device)
         logprobs, entropies = selected_logprobs(hidden, weight, tokens, temperature, entropy)
         predicted = None
@@ -113,7 +113,7 @@ class TokenPolicy:
 
     def _hidden(self, forest: Forest) -> Tensor:
         """Last hidden states of the predictors of the action tokens, `[T, D]`."""
-        plan = forest_attention.layout(forest, self.device)
+        plan = forest_attention.Layout(forest, self.device)
         implementation = self.model.config._attn_implementation
         self.model.set_attn_implementation(forest_attention.NAME)
         try:
