@@ -52,8 +52,11 @@ def test_bfloat16_states_give_float32_logprobs():
     assert got.dtype == torch.float32
 
 
-def test_a_weight_in_float32_is_taken_in_the_dtype_of_the_states_and_gets_its_gradient_in_float32():
+def test_a_weight_in_float32_is_taken_in_the_dtype_of_the_states_and_gets_its_gradient_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+):
     """The gradient of the weight is a sum over chunks, and must not be rounded to bfloat16 after each of them."""
+    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 40)
     torch.manual_seed(0)
     hidden = torch.randn(64, 8).bfloat16().requires_grad_()
     weight = torch.randn(5, 8, requires_grad=True)

@@ -105,7 +105,7 @@ def attention_interface(
     if extras or dropout:
         raise NotImplementedError(f"forest attention does not compute {extras or ['dropout']}")
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    q, k, v = (x[0].transpose(0, 1) for x in (query, key, value))
+    q, k, v = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))
     return forest_attention(q, k, v, forest_layout, scale)[None], None
 
 

@@ -107,7 +107,7 @@ def forward(q: Tensor, k: Tensor, v: Tensor, plan: VarlenPlan, scale: float) -> 
         return out, lse
     part, part_lse = flash(_at(q, shared.queries), _at(k, shared.keys), _at(v, shared.keys), shared, scale)
     own, own_lse = _at(out, shared.queries), _at(lse.T, shared.queries).T
-    share = torch.sigmoid(part_lse - own_lse).T[..., None]
+    share = torch.sigmoid(part_lse - own_lse).T.unsqueeze(-1)
     _set(out, shared.queries, torch.lerp(own, part, share.to(own.dtype)))
     _set(lse.T, shared.queries, torch.logaddexp(own_lse, part_lse).T)
     return out, lse
@@ -131,12 +131,14 @@ def backward(
 
 
 def _at(x: Tensor, place: Places) -> Tensor:
-    return x[place] if isinstance(place, slice) else x.index_select(0, place)
+    if isinstance(place, slice):
+        return x.narrow(0, place.start, place.stop - place.start)
+    return x.index_select(0, place)
 
 
 def _set(x: Tensor, place: Places, rows: Tensor) -> None:
     if isinstance(place, slice):
-        x[place] = rows
+        _at(x, place).copy_(rows)
     else:
         x.index_copy_(0, place, rows)
 
@@ -144,7 +146,7 @@ def _set(x: Tensor, place: Places, rows: Tensor) -> None:
 def _added(x: Tensor, place: Places, rows: Tensor) -> Tensor:
     """`x` with `rows` added at `place`, where a place may occur many times: a root is in every deeper context."""
     if isinstance(place, slice):
-        x[place] += rows
+        _at(x, place).add_(rows)
         return x
     # Summed in float32, by the accumulation that sorts: the order of the terms, so the result, is always the same.
     wide = torch.promote_types(x.dtype, torch.float32)
