@@ -9,50 +9,15 @@ With two parts, exp(lse_2 - lse) is sigmoid(lse_2 - lse_1), and O lies between O
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from hone.core.forest import Forest
-from hone.kernels import forest_buckets, forest_flash
+from hone.kernels import forest_operator
+from hone.kernels.forest_layout import Layout, attend, attend_backward
 
 NAME = "hone_forest"
-
-
-class Layout:
-    """How the attention of one forest on one device is cut up: planned at first use, then used by every layer."""
-
-    def __init__(self, forest: Forest, device: torch.device | str = "cpu") -> None:
-        self.forest = forest
-        self.device = torch.device(device)
-
-    @cached_property
-    def buckets(self) -> tuple[forest_buckets.Bucket, ...]:
-        """Rows of similar length, for the CPU and for what flash attention does not serve."""
-        return forest_buckets.buckets(self.forest, self.device)
-
-    @cached_property
-    def varlen(self) -> forest_flash.VarlenPlan:
-        """Sequences of any length, for flash attention."""
-        return forest_flash.plan(self.forest, self.device)
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> tuple[Tensor, Tensor]:
-    """`q[N, H, D]`, `k[N, Hkv, D]`, `v[N, Hkv, D]` -> the output `[N, H, D]` and its log-sum-exp `[H, N]`."""
-    if forest_flash.serves(q):
-        return forest_flash.forward(q, k, v, layout.varlen, scale)
-    return forest_buckets.forward(q, k, v, layout.buckets, scale)
-
-
-def attend_backward(
-    grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, layout: Layout, scale: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `q`, `k` and `v`, given that of the output of `attend`."""
-    if forest_flash.serves(q):
-        return forest_flash.backward(grad, q, k, v, out, lse, layout.varlen, scale)
-    return forest_buckets.backward(grad, q, k, v, out, lse, layout.buckets, scale)
 
 
 class _ForestAttention(torch.autograd.Function):
@@ -77,7 +42,10 @@ def forest_attention(q: Tensor, k: Tensor, v: Tensor, plan: Layout, scale: float
     """
     kind = q.device.type
     if torch.is_autocast_enabled(kind):
-        q, k, v = (x.to(torch.get_autocast_dtype(kind)) for x in (q, k, v))
+        dtype = torch.get_autocast_dtype(kind)
+        q, k, v = q.to(dtype), k.to(dtype), v.to(dtype)
+    if torch.compiler.is_compiling():
+        return forest_operator.call(q, k, v, plan, scale)
     with torch.autocast(kind, enabled=False):
         out: Tensor = _ForestAttention.apply(q, k, v, plan, scale)
     return out
