@@ -33,7 +33,7 @@ def train(session: Session) -> None:
 def one_step(s: Session) -> None:
     """One step of the recipe, recorded."""
     r, step = s.recipe, s.step + 1
-    s.seconds = {}
+    s.seconds, s.opening = s.opening, {}
     context = s.context(step)
     with s.timed("step"):
         with s.timed("sample"):

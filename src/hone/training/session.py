@@ -52,6 +52,7 @@ class Session:
     curriculum_state: State
     ledger: Ledger = field(default_factory=Ledger)
     step: int = 0
+    opening: dict[str, float] = field(default_factory=dict)  # seconds of opening it, told with the first step
     seconds: dict[str, float] = field(default_factory=dict)
     before: float = 0.0  # seconds that the run took before this process
     started: float = field(default_factory=time.perf_counter)
@@ -165,6 +166,12 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     reference = None
     if "reference_logprobs" in method.needs:
         reference = load_policy(recipe.model, device=recipe.device, dtype=recipe.dtype, seed=recipe.seed)
+    opening: dict[str, float] = {}
+    if recipe.compile:
+        opening["compile"] = sum(
+            p.compile(_tokens_of_a_pass(recipe)) for p in (policy, reference) if p is not None
+        )
+        progress.note(f"compiling the model's layers took {opening['compile']:.0f} s")
     engine, note = choose(policy, recipe.engine)
     if note:
         progress.note(note)
@@ -175,11 +182,17 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     session = Session(
         recipe, method, task, eval_task, build_judge(task, recipe.reward), build_judge(eval_task, recipe.reward),
         policy, reference, engine, optimizer, folder, progress,
-        curriculum_state=method.curriculum.init(task, recipe.seed),
+        curriculum_state=method.curriculum.init(task, recipe.seed), opening=opening,
     )  # fmt: skip
     if at:
         _restore(session, *at)
     return session
+
+
+def _tokens_of_a_pass(recipe: Recipe) -> int:
+    """About how many tokens a forward pass of training stores."""
+    step = recipe.problems_per_step * recipe.num_generations * recipe.max_completion_length
+    return min(recipe.max_tokens_per_microbatch, step // recipe.minibatches)
 
 
 def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
