@@ -35,6 +35,7 @@ class ForcedLengths(LogitsProcessor):
         self._place = 0
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """The logits `scores[rows, vocabulary]` of the next place, changed in place."""
         self._place += 1
         scores[:, self._end] = -torch.inf
         rows = self._ending.get(self._place)

@@ -5,8 +5,6 @@ python benchmarks/versus_trl.py [--cases equal-128,realistic-512] [--json FILE]
 
 from __future__ import annotations
 
-import argparse
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from machine import facts, spread, table, write
+from machine import arguments, facts, row, run, spread, table, write
 from trl_side import TrlSide, missing, rows_of_a_pass
 
 from hone.core.errors import HoneError
 from hone.policies import shapes
 from hone.policies.loading import resolve_autocast, resolve_device
 from hone.training.bench.stepping import Bench, Step, synchronize
-from hone.training.bench.workload import PRESETS, Workload
+from hone.training.bench.workload import Workload
 
 WARM_UP = 2  # steps of each that are not counted
 LARGE = Workload("qwen3-0.6b", problems=16, prompt=128, completion=512)
@@ -35,10 +33,21 @@ CASES = {
     },
     "cuda": {"equal-512": LARGE, "realistic-512": replace(LARGE, lengths="realistic")},
 }
-COLUMNS = ("case", "dtype", "TRL", "tokens", "TRL s", "hone s", "ratio", "sampling s", "other s", "grad norms")
+COLUMNS = (
+    "case",
+    "dtype",
+    "TRL",
+    "tokens",
+    "TRL s",
+    "hone s",
+    "ratio",
+    "sampling s",
+    "other s",
+    "grad norms",
+)
 
 
-class Mismatch(Exception):
+class Mismatch(HoneError):
     """The two sides did not do the same work."""
 
 
@@ -131,7 +140,7 @@ def same_tokens(workload: Workload, steps: Sequence[Step], other: TrlSide) -> No
         raise Mismatch("a gradient is zero")
 
 
-def line(name: str, dtype: str, trl: str | None, found: dict[str, Any]) -> list[str]:
+def cells(name: str, dtype: str, trl: str | None, found: dict[str, Any]) -> list[str]:
     """A row of the table."""
     hone, theirs = found["hone"], found.get("trl")
 
@@ -159,42 +168,39 @@ def rounds_of(dtype: str, device: torch.device, rounds: int) -> int:
 
 def main() -> None:
     """Read the command line, measure case after case, print a table and write the figures."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", help=f"a shape, or one of {', '.join(PRESETS)}")
+    parser = arguments(__doc__, rounds=7)
     parser.add_argument("--cases", help="names with commas between; by default all of the device's")
-    parser.add_argument("--dtypes", default="float32,bfloat16")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--rounds", type=int, default=7, help="counted steps of each side")
+    parser.add_argument("--dtypes", help="by default float32,bfloat16 on a CPU, bfloat16 on a GPU")
     parser.add_argument("--hone-only", action="store_true", help="where TRL is not installed")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there")
     given = parser.parse_args()
     device = resolve_device(given.device)
-    known = CASES["cpu" if device.type == "cpu" else "cuda"]
+    on_cpu = device.type == "cpu"
+    known = CASES["cpu" if on_cpu else "cuda"]
     chosen = given.cases.split(",") if given.cases else list(known)
     unknown = [name for name in chosen if name not in known]
     if unknown:
         parser.error(f"no case `{unknown[0]}` on this device; there are {', '.join(known)}")
     if not given.hone_only and (why := missing()):
         parser.error(why)
-    sides = [None] if given.hone_only else ["generate"] if device.type == "cpu" else ["generate", "paged"]
-    results, rows = [], []
-    for dtype in given.dtypes.split(","):
+    sides = [None] if given.hone_only else ["generate"] if on_cpu else ["generate", "paged"]
+    results: list[dict[str, Any]] = []
+    print(table(COLUMNS, []), flush=True)
+    for dtype in (given.dtypes or ("float32,bfloat16" if on_cpu else "bfloat16")).split(","):
         for name in chosen:
-            workload = replace(known[name], model=given.model or known[name].model, dtype=dtype, device=given.device)
+            workload = replace(
+                known[name], model=given.model or known[name].model, dtype=dtype, device=given.device
+            )
             if not shapes.spelled(workload.name):
                 parser.error(f"`{workload.model}` spells no shape; both sides are built from one")
             for trl in sides:
-                print(f"{name}, {dtype}, TRL {trl or 'left out'} ...", file=sys.stderr, flush=True)
                 found = measure(workload, rounds_of(dtype, device, given.rounds), trl)
                 results.append({"case": name, "side": trl, "workload": asdict(workload), **found})
-                rows.append(line(name, dtype, trl, found))
-    print(table(COLUMNS, rows))
-    print("\nTwo figures in a cell are TRL's and hone's. Ratios are of steps taken one after the other.")
-    write(given.json, {"machine": facts(device), "results": results})
+                print(row(cells(name, dtype, trl, found)), flush=True)
+                write(given.json, {"machine": facts(device), "results": results})
+    print(
+        "\nTwo figures in a cell are TRL's and hone's. A ratio is that of two steps taken one after the other."
+    )
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (HoneError, Mismatch) as error:
-        sys.exit(f"error: {error}")
+    run(main)

@@ -50,7 +50,10 @@ def test_rollout_flops_against_a_counter_on_the_forest():
     pairs = sum(map(causal_pairs, prompts)) + sum(
         causal_pairs(n, p) for p, group in zip(prompts, lengths) for n in group
     )
-    linear = (torch.ops.aten.mm, torch.ops.aten.addmm)  # attention depends on the kernel, linear layers do not
+    linear = (
+        torch.ops.aten.mm,
+        torch.ops.aten.addmm,
+    )  # attention depends on the kernel, linear layers do not
     counted = sum(n for op, n in counter.get_flop_counts()["Global"].items() if op in linear)
     assert rollout_flops(decoder, prompts, lengths) - pairs * decoder.flops_per_pair() == counted
 
@@ -80,7 +83,9 @@ def test_a_decode_step_reads_a_shared_prefix_once():
 
 def test_sampling_work_is_the_sum_of_its_steps():
     prompts, lengths = [5, 8], [[3, 1], [4, 2]]
-    flops = SMALL.forward_flops(13, 4, causal_pairs(5) + causal_pairs(8))  # the prompts, and four first tokens
+    flops = SMALL.forward_flops(
+        13, 4, causal_pairs(5) + causal_pairs(8)
+    )  # the prompts, and four first tokens
     read = 2 * SMALL.weights
     for step in range(1, 4):  # a rollout of n tokens is decoded n - 1 times
         alive = [[n for n in group if n > step] for group in lengths]

@@ -51,11 +51,12 @@ def bench(
     from hone.training.bench.workload import default
 
     transformers_logging.disable_progress_bar()
-    given = {
+    given: dict[str, Any] = {
         "model": model, "problems": problems, "generations": generations, "prompt": prompt, "completion": completion,
+        "lengths": lengths, "dtype": dtype,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value is not None}
-    workload = dataclasses.replace(default(device), **chosen, lengths=lengths, dtype=dtype)
+    workload = dataclasses.replace(default(device), **chosen)
     if as_json:
         print(json.dumps(run(workload, rounds)))
         return
@@ -68,9 +69,10 @@ def show(result: Mapping[str, Any]) -> None:
     """Print a result as two tables and a sentence for each phase."""
     model, work = result["model"], result["workload"]
     terminal.say(
-        f"{model['name']}: {_short(model['parameters'])} parameters, {model['dtype']}, {model['device']}", "bold"
+        f"{model['name']}: {_short(model['parameters'])} parameters, {model['dtype']}, {model['device']}",
+        "bold",
     )
-    terminal.say(
+    _explain(
         f"{work['problems']:,} prompts of {work['prompt']:,} tokens, {work['generations']:,} answers each, "
         f"{work['mean_length']:.0f} tokens on average ({work['lengths']} lengths, at most {work['completion']:,})"
     )
@@ -84,13 +86,17 @@ def show(result: Mapping[str, Any]) -> None:
         table.add_row(name, *seconds, f"{row['tokens_per_s']:,.0f}", f"{row['seconds'] / whole:.0%}")
     terminal.show_figures(table)
     limits = result["limits"]
-    terminal.say(
+    _explain(
         f"this machine: {_short(limits['matmul_float32_flops_per_s'])}FLOP/s in float32, "
         f"{_short(limits['matmul_bfloat16_flops_per_s'])}FLOP/s in bfloat16, "
         f"{_short(limits['copy_bytes_per_s'])}B/s copied"
     )
     for text in sentences(result):
-        terminal.say(terminal.paragraph(text))
+        _explain(text)
+
+
+def _explain(text: str) -> None:
+    terminal.say(terminal.paragraph(text))
 
 
 def sentences(result: Mapping[str, Any]) -> list[str]:

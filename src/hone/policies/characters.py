@@ -15,11 +15,11 @@ VOCABULARY = (*SPECIAL, *CHARACTERS)  # a token's id is its place here: 100 toke
 
 
 def character_tokenizer(vocabulary: Sequence[str] = VOCABULARY) -> PreTrainedTokenizerFast:
-    """A tokenizer of `vocabulary`, the four special tokens and then single characters, whose `decode(encode(x))` is x for every text of its characters.
+    """A tokenizer of `vocabulary`: the four special tokens, then single characters.
 
-    No token is added on encoding, no text is cleaned up on decoding, any other character becomes `<unk>`, and
-    the names of special tokens inside a text are read as plain characters. What `save_pretrained` writes is
-    read back by plain `AutoTokenizer.from_pretrained`.
+    `decode(encode(x))` is x for every text of these characters. No token is added on encoding, no text is cleaned
+    up on decoding, any other character becomes `<unk>`, and the names of special tokens inside a text are read as
+    plain characters. What `save_pretrained` writes is read back by plain `AutoTokenizer.from_pretrained`.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

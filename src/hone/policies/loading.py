@@ -48,7 +48,8 @@ def load_policy(name: str, *, device: str = "auto", dtype: str = "auto", seed: i
     """The policy called `name`, its weights in float32.
 
     `sprout` is the embedded model, `sprout:new` and `micro:new` are fresh ones drawn from `seed`, and so is a name that
-    spells a shape (`qwen3:hidden=256,...`); anything else is a folder in Hugging Face layout or a name on the hub. Raises PolicyError that says what is missing.
+    spells a shape (`qwen3:hidden=256,...`); anything else is a folder in Hugging Face layout or a name on the hub.
+    Raises PolicyError that says what is missing.
     """
     where = resolve_device(device)
     if name in FRESH:

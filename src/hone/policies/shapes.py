@@ -24,7 +24,9 @@ KEYS = {
 FAMILIES = ("qwen3", "qwen2", "llama")
 CONTEXT = 32_768  # tokens
 SMALLEST_VOCABULARY = 64  # digits and capital letters, of which prompts are made
-FURTHER = 0x20000  # the first code point beyond ASCII that serves as a character: none from here on is a surrogate
+FURTHER = (
+    0x20000  # the first code point beyond ASCII that serves as a character: none from here on is a surrogate
+)
 
 
 def spelled(name: str) -> bool:

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import torch
 
@@ -42,9 +43,7 @@ class Limits:
 def measure(device: torch.device) -> Limits:
     """Measure `device`; a few seconds. Medians of several repeats, at the size that does best."""
     with torch.inference_mode():
-        return Limits(
-            _matmul(device, torch.float32), _matmul(device, torch.bfloat16), _copy(device)
-        )
+        return Limits(_matmul(device, torch.float32), _matmul(device, torch.bfloat16), _copy(device))
 
 
 def _seconds(device: torch.device, work: Callable[[], object]) -> float:
@@ -61,11 +60,16 @@ def _seconds(device: torch.device, work: Callable[[], object]) -> float:
     return statistics.median(found[1:])
 
 
+def _kind(device: torch.device) -> str:
+    """Which sizes fill the device."""
+    return "cpu" if device.type == "cpu" else "cuda"
+
+
 def _matmul(device: torch.device, dtype: torch.dtype) -> float:
     best = 0.0
-    for size in SIZES.get(device.type, SIZES["cuda"]):
+    for size in SIZES[_kind(device)]:
         a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-        seconds = _seconds(device, lambda a=a, b=b: a @ b)
+        seconds = _seconds(device, partial(torch.mm, a, b))
         best = max(best, 2 * size**3 / seconds)
         if seconds > PATIENCE:
             break
@@ -73,7 +77,7 @@ def _matmul(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def _copy(device: torch.device) -> float:
-    size = COPIED.get(device.type, COPIED["cuda"])
+    size = COPIED[_kind(device)]
     source = torch.ones(size, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     return 2 * size / _seconds(device, lambda: target.copy_(source))

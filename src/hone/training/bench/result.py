@@ -46,9 +46,7 @@ def run(workload: Workload, rounds: int, tell: Callable[[str], None] = lambda te
     return _result(bench, steps, parts, limits)
 
 
-def _result(
-    bench: Bench, steps: Sequence[Step], parts: dict[str, float], limits: Limits
-) -> dict[str, Any]:
+def _result(bench: Bench, steps: Sequence[Step], parts: dict[str, float], limits: Limits) -> dict[str, Any]:
     workload, device = bench.workload, bench.device
     lengths = workload.schedule()
     names = [n for n in steps[0].phases if all(n in s.phases for s in steps)]

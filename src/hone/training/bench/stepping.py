@@ -17,7 +17,7 @@ from hone.engines import choose
 from hone.training.bench.lengths import ScheduledEngine, endless
 from hone.training.bench.workload import Workload
 from hone.training.folder import RunFolder
-from hone.training.loop import one_step
+from hone.training.loop import gather, one_step
 from hone.training.progress import Quiet
 from hone.training.session import Session, check_prompt_lengths, open_session
 
@@ -117,6 +117,14 @@ class Bench:
         phases = {name: value for name, value in session.seconds.items() if name != "step"}
         norm = float(self._progress.line["grad_norm"])
         return Step(seconds, phases, sampled, ledger.trained_tokens - before[1], norm)
+
+    def sample(self) -> float:
+        """Wall seconds of sampling the next step's rollouts, which are thrown away."""
+        synchronize(self.device)
+        start = time.perf_counter()
+        gather(self.session, self.session.step + 1)
+        synchronize(self.device)
+        return time.perf_counter() - start
 
     def parts_of_training(self) -> dict[str, float]:
         """Seconds of forward passes, backward passes and the optimizer in one step, each awaited by itself.
