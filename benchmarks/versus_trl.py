@@ -182,16 +182,16 @@ def main() -> None:
         parser.error(f"no case `{unknown[0]}` on this device; there are {', '.join(known)}")
     if not given.hone_only and (why := missing()):
         parser.error(why)
+    base = {name: replace(known[name], model=given.model or known[name].model) for name in chosen}
+    unspelled = [w.model for w in base.values() if not shapes.spelled(w.name)]
+    if unspelled:
+        parser.error(f"`{unspelled[0]}` spells no shape; both sides are built from one")
     sides = [None] if given.hone_only else ["generate"] if on_cpu else ["generate", "paged"]
     results: list[dict[str, Any]] = []
     print(table(COLUMNS, []), flush=True)
     for dtype in (given.dtypes or ("float32,bfloat16" if on_cpu else "bfloat16")).split(","):
-        for name in chosen:
-            workload = replace(
-                known[name], model=given.model or known[name].model, dtype=dtype, device=given.device
-            )
-            if not shapes.spelled(workload.name):
-                parser.error(f"`{workload.model}` spells no shape; both sides are built from one")
+        for name, workload in base.items():
+            workload = replace(workload, dtype=dtype, device=given.device)
             for trl in sides:
                 found = measure(workload, rounds_of(dtype, device, given.rounds), trl)
                 results.append({"case": name, "side": trl, "workload": asdict(workload), **found})

@@ -102,4 +102,4 @@ def default(device: str = "auto") -> Workload:
     """What is measured if nothing is said: seconds on two cores, and enough to fill a GPU on one."""
     if resolve_device(device).type == "cpu":
         return Workload(device=device)
-    return Workload("qwen3-0.6b", problems=16, prompt=128, completion=512, device=device)
+    return Workload("qwen3-0.6b", problems=16, prompt=128, completion=256, device=device)
