@@ -210,9 +210,9 @@ class Decoding:
         used = int(written.max()) + 1
         bias = None
         if written.min() + 1 < used:
-            beyond = torch.arange(used, device=tokens.device) > place[:, None]
-            bias = torch.zeros(beyond.shape, device=tokens.device).masked_fill(beyond, -torch.inf)[
-                :, None, None
-            ]
+            last = place.repeat_interleave(self._model.num_kv)
+            beyond = torch.arange(used, device=tokens.device) > last[:, None]
+            bias = torch.zeros(beyond.shape, dtype=self._model.dtype, device=tokens.device)
+            bias = bias.masked_fill_(beyond, -torch.inf)[:, None]
         cache = self._suffixes.tensor
         return self._model.decode(tokens, place, self._prefix_lengths + place, cache, used, bias, self._plan)
