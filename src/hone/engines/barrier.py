@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion, SampledPolicy, SampleRequest
 from hone.engines.checks import check_request
+from hone.kernels.shortage import first_line, out_of_memory, release
 
 Pending = tuple[SampleRequest, "asyncio.Future[list[Completion]]"]
 
@@ -29,9 +30,12 @@ class BarrierEngine(ABC):
 
     name: str
 
-    def __init__(self, policy: SampledPolicy) -> None:
+    def __init__(self, policy: SampledPolicy, max_slots: int | None = None) -> None:
         self.policy = policy
         self.version = policy.version
+        self.max_slots = max_slots
+        self.slots = 0  # rollouts that the latest call sampled at once
+        self.on_shortage: Callable[[int, int, str], None] = lambda before, after, detail: None
         self._live = 0
         self._waiting: list[Pending] = []
 
@@ -80,7 +84,7 @@ class BarrierEngine(ABC):
         served = sorted(self._waiting, key=_noise_order)
         self._waiting = []
         try:
-            results = self.run([request for request, _ in served])
+            results = self.serve([request for request, _ in served])
         except Exception as error:
             for _, future in served:
                 if not future.done():
@@ -89,6 +93,32 @@ class BarrierEngine(ABC):
         for (_, future), completions in zip(served, results):
             if not future.done():  # an interrupt cancels whoever waits, even while the engine runs
                 future.set_result(completions)
+
+    def serve(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """`run`, begun again with half the slots where memory runs out: noise is no state, so samples are the same.
+
+        Raises EngineError if one rollout alone does not fit.
+        """
+        while True:
+            try:
+                return self.run(requests)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                detail = first_line(error)
+            self.drop_caches()
+            release()
+            before = self.slots
+            if before <= 1:
+                raise EngineError(
+                    f"Memory ran out while sampling one rollout alone: {detail}",
+                    "Lower `max_completion_length`, set `dtype=bfloat16`, or take a smaller model.",
+                )
+            self.max_slots = before // 2
+            self.on_shortage(before, self.max_slots, detail)
+
+    def drop_caches(self) -> None:  # noqa: B027  # an engine may well hold nothing
+        """Let go of what only speeds up the next call."""
 
     @abstractmethod
     def run(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:

@@ -93,9 +93,11 @@ class TransformersEngine(BarrierEngine):
         for i, (_, _, params) in enumerate(rollouts):
             by_params.setdefault(params, []).append(i)
         done: dict[int, Completion] = {}
+        most = self.max_slots or ROWS
         for params, listed in by_params.items():
-            for start in range(0, len(listed), ROWS):
-                chosen = listed[start : start + ROWS]
+            for start in range(0, len(listed), most):
+                chosen = listed[start : start + most]
+                self.slots = len(chosen)
                 noise = uniforms([rollouts[i][1] for i in chosen], params.max_tokens)
                 done.update(zip(chosen, self._generate([rollouts[i][0] for i in chosen], noise, params)))
         completions = iter(done[i] for i in range(len(rollouts)))
