@@ -18,9 +18,9 @@ class Shortage:
     """A forward or backward pass that memory did not suffice for."""
 
     where: str  # update or score
-    units: int  # rollouts of the pass, or groups where the method couples them
     tokens: int  # stored tokens of the pass
     largest: int  # stored tokens of the largest pass that the same batch was cut into
+    divisible: bool  # whether any of those passes has more than one unit, so that a smaller budget cuts it
     detail: str  # what the allocator said, in one line
 
 
@@ -28,10 +28,9 @@ def shortage(
     where: str, error: Exception, passes: Sequence[Sequence[Trajectory]], failed: int, couples: str = "token"
 ) -> Shortage:
     """What is known of pass number `failed` of `passes`."""
-    group_of = [t.labels.get("group", 0) for t in passes[failed]]
-    units = len(set(group_of)) if couples == "group" else len(group_of)
     sizes = [stored_tokens(chosen) for chosen in passes]
-    return Shortage(where, units, sizes[failed], max(sizes), first_line(error))
+    units = [{t.labels["group"] for t in chosen} if couples == "group" else chosen for chosen in passes]
+    return Shortage(where, sizes[failed], max(sizes), max(map(len, units)) > 1, first_line(error))
 
 
 def _tell_nobody(found: Shortage, before: int, after: int) -> None:
@@ -51,11 +50,11 @@ class TokenBudget:
     def halve(self, found: Shortage) -> None:
         """Halve the budget until it cuts the batch anew, and give memory back.
 
-        Call it where nothing of the pass that failed is referred to any more. Raises PolicyError if that pass had one
-        unit alone, which no budget makes smaller.
+        Call it where nothing of the pass that failed is referred to any more. Raises PolicyError if every pass was one
+        unit already, which no budget makes smaller.
         """
         release()
-        if found.units <= 1:
+        if not found.divisible:
             raise PolicyError(
                 f"Memory ran out in the {found.where} pass of one unit alone, which has {found.tokens:,} tokens and "
                 f"cannot be cut: {found.detail}",
