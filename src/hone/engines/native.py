@@ -35,7 +35,7 @@ class NativeEngine(BarrierEngine):
     name = "native"
 
     def __init__(self, policy: SampledPolicy, max_slots: int | None = None, chunk: int | None = None) -> None:
-        super().__init__(policy)
+        super().__init__(policy, max_slots)
         reason = unsupported(policy.model)
         if reason is not None:
             raise EngineError(
@@ -46,7 +46,6 @@ class NativeEngine(BarrierEngine):
                 raise EngineError(f"`{option}` is {value}.", "It must be at least 1.")
         self._model = NativeModel(policy.model)
         self._model.refresh()
-        self._max_slots = max_slots
         self._chunk = chunk or CHUNK.get(self._model.device.type, 1)
         self._stops = Stops(policy.tokenizer, end_tokens(policy), policy.model.config.vocab_size)
         self._suffixes = SuffixCache()
@@ -58,11 +57,17 @@ class NativeEngine(BarrierEngine):
         self._store.clear()
         self.version = self.policy.version
 
+    def drop_caches(self) -> None:
+        """Drop prefixes and the cache of rollouts' own tokens; the next call makes them again."""
+        self._store.clear()
+        self._suffixes = SuffixCache()
+
     def run(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Serve all requests together, in their order. Raises EngineError if the model's logits are not finite."""
         model, work = self._model, plan_work(requests, self._chunk)
         slot_bytes = 2 * model.num_layers * model.num_kv * work.width * model.head_dim * model.dtype.itemsize
-        slots = min(self._max_slots or resolve_slots(model.device, slot_bytes), len(work.prefixes))
+        slots = min(self.max_slots or resolve_slots(model.device, slot_bytes), len(work.prefixes))
+        self.slots = slots
         results: list[list[Completion]] = [[] for _ in requests]
         owner = np.repeat(np.arange(len(requests)), [r.n for r in requests])
         left = np.bincount(owner)
