@@ -39,6 +39,15 @@ class SnapshotEngine:
         self._engine.refresh()
 
     @property
+    def max_slots(self) -> int | None:
+        """As of the engine."""
+        return self._engine.max_slots
+
+    @max_slots.setter
+    def max_slots(self, slots: int | None) -> None:
+        self._engine.max_slots = slots
+
+    @property
     def on_shortage(self) -> Callable[[int, int, str], None]:
         """As of the engine."""
         return self._engine.on_shortage
