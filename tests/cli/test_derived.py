@@ -70,8 +70,8 @@ def test_what_memory_makes_of_a_recipe():
     found = dict(pass_rows(recipe, method, plan))
     # Two groups an update: nine answers of 50 with their prompt of 10 are 460, one more would make 510.
     assert found["micro-batches"] == "4 an update, each of at most 500 tokens"
-    assert found["trained tokens"].startswith("at most 12,960 a step")  # 2 × 8 × (10 + 16 × 50)
-    assert found["scored tokens"] == "at most 12,960 a step, without gradient"  # by the policy and the reference
+    assert found["trained tokens"].startswith("12,960 a step")  # 2 × 8 × (10 + 16 × 50)
+    assert found["scored tokens"] == "12,960 a step, without gradient"  # by the policy and the reference
     full = dataclasses.replace(plan, fixed={"weights": 1 << 30}, recompute=True)
     assert dict(memory_rows(full))["left"] == "nothing: 500.0 KiB too few"
     assert "run again" in dict(memory_rows(full))["activations"]

@@ -64,10 +64,12 @@ def kept(subject: TokenPolicy, answers: list[list[int]]) -> float:
 def test_activations_are_what_autograd_keeps(family: str, autocast: torch.dtype | None):
     subject = policy(family, 4, autocast)
     if autocast is not None:
-        subject.shares_prefixes = False  # equal rows, so nothing is padding: as many tokens, one answer a prompt
+        subject.shares_prefixes = (
+            False  # equal rows, so nothing is padding: as many tokens, one answer a prompt
+        )
     answers = [[90]] * 4 if autocast is not None else [[90, 70, 110], [60, 100]]
     want = kept(subject, answers)
-    assert activation_bytes(shape_of(subject)) == pytest.approx(want, rel=0.25)
+    assert activation_bytes(shape_of(subject)) == pytest.approx(want, rel=0.15)
 
 
 def test_recomputation_keeps_the_input_of_a_layer_and_one_layer_whole():
@@ -156,7 +158,9 @@ def test_one_unit_always_fits_the_budget_and_recomputation_comes_when_it_is_need
 def test_coupled_groups_are_one_unit():
     recipe = resolve({"task": "maze", "num_generations": 8})[0]
     method = build_method(recipe)
-    coupled = dataclasses.replace(method, kl_loss=type("Coupled", (), {"couples": "group", "needs": frozenset()})())
+    coupled = dataclasses.replace(
+        method, kl_loss=type("Coupled", (), {"couples": "group", "needs": frozenset()})()
+    )
     assert plan_memory(recipe, coupled, SMALL, GPU, 100, 50).unit == 100 + 8 * 50
     assert plan_memory(recipe, method, SMALL, GPU, 100, 50).unit == 150
 

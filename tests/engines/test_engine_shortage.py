@@ -63,7 +63,10 @@ def starve(engine: BarrierEngine, most: int, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize(
     ("kind", "halvings"),
-    [(NativeEngine, [(8, 4), (4, 2)]), (TransformersEngine, [(5, 2)])],  # the latter takes one limit at a time
+    [
+        (NativeEngine, [(8, 4), (4, 2)]),
+        (TransformersEngine, [(5, 2)]),
+    ],  # the latter takes one limit at a time
 )
 def test_a_barrier_is_served_again_with_half_the_slots(
     kind: type[BarrierEngine], halvings: list[tuple[int, int]], monkeypatch

@@ -25,7 +25,7 @@ TOLD = list[tuple[Shortage, int, int]]
 PROMPTS, ANSWERS = [5, 7], [[3, 4, 5], [2, 4, 5]]
 
 
-ONCE = UpdateSettings(1.0, 1, 1, 1.0)
+ONCE, FOUR = UpdateSettings(1.0, 1, 1, 1.0), UpdateSettings(1.0, 2, 2, 1.0)
 
 
 def policy() -> TokenPolicy:
@@ -43,7 +43,7 @@ def batch(chosen) -> Batch:
 
 
 def trained(
-    subject: TokenPolicy, tokens: int, settings: UpdateSettings = UpdateSettings(1.0, 2, 2, 1.0), **keys
+    subject: TokenPolicy, tokens: int, settings: UpdateSettings, **keys
 ) -> tuple[torch.Tensor, Tally, Ledger, TOLD, int]:
     """Weights after the updates of one batch, their tally, what was counted and what was told."""
     chosen, ledger, told = method(**keys), Ledger(), []
@@ -74,7 +74,7 @@ def test_an_update_in_which_memory_ran_out_is_the_update_under_half_the_budget(c
 def test_the_updates_before_a_shortage_stay_and_those_after_it_keep_the_smaller_budget():
     starving = policy()
     sizes = starve(starving, calls=(2,))
-    found = trained(starving, 18)
+    found = trained(starving, 18, FOUR)
     assert found[2].updates == 4
     assert len(found[3]) == 1
     assert max(sizes[2:]) <= 12  # one unit of 7 + 5 is larger than the budget of 9
@@ -94,8 +94,10 @@ def test_every_shortage_halves_again():
 def test_a_rollout_that_does_not_fit_alone_is_a_clear_error():
     starving = policy()
     starve(starving, above=9)
-    with pytest.raises(PolicyError, match=r"update pass of one unit alone.*10 tokens.*CUDA out of memory") as caught:
-        trained(starving, 80)
+    with pytest.raises(
+        PolicyError, match=r"update pass of one unit alone.*10 tokens.*CUDA out of memory"
+    ) as caught:
+        trained(starving, 80, ONCE)
     for mend in ("max_completion_length", "recompute_activations=true", "bfloat16", "smaller model"):
         assert mend in caught.value.mend
     assert all(p.grad is None for p in starving.parameters())
@@ -112,7 +114,7 @@ def test_other_errors_pass_through():
     subject = policy()
     subject.score = lambda *args, **options: torch.ones(2, 3) @ torch.ones(2, 3)  # type: ignore
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        trained(subject, 18)
+        trained(subject, 18, ONCE)
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         score(subject, groups_of(PROMPTS, ANSWERS), 1.0, TokenBudget(18), Ledger())
 
@@ -126,7 +128,7 @@ def test_a_shortage_in_the_optimizer_is_named():
     with pytest.raises(PolicyError, match="optimizer's step"):
         update(
             subject, Full(subject.parameters(), lr=0.0), lambda _: 0.0, chosen, batch(chosen),
-            UpdateSettings(1.0, 1, 1, 1.0), TokenBudget(100), Ledger(),
+            ONCE, TokenBudget(100), Ledger(),
         )  # fmt: skip
 
 

@@ -107,7 +107,10 @@ def test_settling_and_adopting():
     plan = plan_of(recipe, build_method(recipe), make("maze", sizes=5), policy)
     settled = settle(recipe, plan)
     assert (settled.max_tokens_per_microbatch, settled.recompute_activations) == (16_384, False)
-    assert settle(settled.model_copy(update={"max_tokens_per_microbatch": 7}), plan).max_tokens_per_microbatch == 7
+    assert (
+        settle(settled.model_copy(update={"max_tokens_per_microbatch": 7}), plan).max_tokens_per_microbatch
+        == 7
+    )
     assert adopt(recipe, settled.dump()) == settled
     assert adopt(settled, recipe.dump()) == settled
     assert adopt(recipe, {}) == recipe
@@ -115,7 +118,14 @@ def test_settling_and_adopting():
 
 def test_the_shape_of_a_policy_is_that_of_its_model():
     shape = shape_of(TokenPolicy(tiny_model("qwen3"), CharTokenizer(), torch.bfloat16))
-    assert (shape.layers, shape.hidden, shape.heads, shape.kv_heads, shape.head_dim, shape.ffn) == (2, 32, 4, 2, 8, 48)
+    assert (shape.layers, shape.hidden, shape.heads, shape.kv_heads, shape.head_dim, shape.ffn) == (
+        2,
+        32,
+        4,
+        2,
+        8,
+        48,
+    )
     assert (shape.tied, shape.qk_norm, shape.weight_bytes, shape.compute_bytes) == (True, True, 4, 2)
     llama = shape_of(TokenPolicy(tiny_model("llama"), CharTokenizer()))
     assert (llama.head_dim, llama.tied, llama.qk_norm, llama.casts) == (8, False, False, False)
@@ -177,7 +187,9 @@ def test_the_smaller_budget_outlives_an_interruption(tmp_path, monkeypatch):
     resumed = hone.train(TINY, out=out, steps=4, resume=True, **keys)
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=1e-6)
     assert len(resumed.events()) == 1
-    assert resumed.recipe()["max_tokens_per_microbatch"] == 16_384  # what was settled; the checkpoint has what is left
+    assert (
+        resumed.recipe()["max_tokens_per_microbatch"] == 16_384
+    )  # what was settled; the checkpoint has what is left
     state = json.loads((out / "checkpoints" / "000004" / "trainer.json").read_text())
     assert state["memory"] == {"shortages": 1, "max_tokens_per_microbatch": after}
 
@@ -234,3 +246,21 @@ def test_an_arm_knows_its_own_run_whatever_was_settled_in_it(tmp_path):
     settled = recipe.model_copy(update={"max_tokens_per_microbatch": 512, "recompute_activations": True})
     (arm.folder / "recipe.yaml").write_text(yaml.safe_dump(settled.dump()))
     assert arm.finished() is False  # it has no summary, and is no other recipe's
+
+
+def test_an_evaluation_of_its_own_says_that_memory_ran_out(monkeypatch):
+    run_once, calls = NativeEngine.run, []
+
+    def run(self, requests):
+        found = run_once(self, requests)
+        calls.append(self.slots)
+        if len(calls) == 1:
+            raise torch.OutOfMemoryError(SAID)
+        return found
+
+    monkeypatch.setattr(NativeEngine, "run", run)
+    line = hone.evaluate("micro:new", {"name": "maze", "sizes": 5}, k=[1], problems=2, samples=4)
+    assert calls == [8, 4]
+    assert line["note"].startswith(
+        "Memory ran out while sampling 8 rollouts at once, so there were 4: CUDA out of"
+    )

@@ -25,7 +25,9 @@ CASES = [
     (
         {"num_iterations": 2},
         (1, 0),
-        ["old logprobs are scored before the update because num_iterations=2 makes several updates of a batch"],
+        [
+            "old logprobs are scored before the update because num_iterations=2 makes several updates of a batch"
+        ],
     ),
     ({"method": "ppo", "minibatches": 1, "num_iterations": 1}, (1, 0), ["values are scored before credit"]),
     ({"kl": {"name": "loss", "beta": 0.1}}, (0, 1), ["`kl: loss`"]),

@@ -131,9 +131,7 @@ def test_several_updates_move_the_ratio_and_are_counted():
     ledger = Ledger()
     optimizer = torch.optim.AdamW(policy.parameters(), lr=0.0)
     settings = UpdateSettings(1.0, 3, 2, 1.0)
-    tally = update(
-        policy, optimizer, lambda _: 3e-2, chosen, batch, settings, TokenBudget(10_000), ledger
-    )
+    tally = update(policy, optimizer, lambda _: 3e-2, chosen, batch, settings, TokenBudget(10_000), ledger)
     assert ledger.updates == 6
     assert tally.k3 > 0
     assert tally.clipped > 0

@@ -52,12 +52,12 @@ def pass_rows(recipe: Recipe, method: Method, plan: MemoryPlan) -> Rows:
     trained = recipe.num_iterations * stored
     scoring = scoring_reasons(method, recipe)
     scored = (bool(scoring.policy) + bool(scoring.reference)) * stored
-    lengths = f"prompts of {plan.prompt:,} tokens and answers of {plan.answer:,}"
+    lengths = f"prompts of {plan.prompt:,} tokens, the longest of the first, and answers of {plan.answer:,}"
     rows = [
         ("micro-batches", f"{count:,} an update, each of at most {max(plan.max_tokens, plan.unit):,} tokens"),
-        ("trained tokens", f"at most {trained:,} a step, with {lengths}"),
+        ("trained tokens", f"{trained:,} a step, with {lengths}"),
     ]
-    return rows + ([("scored tokens", f"at most {scored:,} a step, without gradient")] if scored else [])
+    return rows + ([("scored tokens", f"{scored:,} a step, without gradient")] if scored else [])
 
 
 def size(count: int) -> str:
