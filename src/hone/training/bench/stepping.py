@@ -122,7 +122,8 @@ class Bench:
         """Wall seconds of sampling the next step's rollouts, which are thrown away."""
         synchronize(self.device)
         start = time.perf_counter()
-        gather(self.session, self.session.step + 1)
+        step = self.session.step + 1
+        gather(self.session, step, self.session.context(step))
         synchronize(self.device)
         return time.perf_counter() - start
 
