@@ -142,6 +142,9 @@ class Recipe(Settings):
     max_grad_norm: float = Field(1.0, gt=0)
 
     engine: Literal["auto", "native", "transformers"] = "auto"
+    one_step_off: bool = Field(
+        False, description="sample the next step while this one is trained, from weights one step old"
+    )
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     max_error_share: float = Field(

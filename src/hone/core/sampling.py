@@ -120,6 +120,10 @@ class Engine(Protocol):
         """`request.n` completions, in rollout order."""
         ...
 
+    async def quiet(self) -> None:
+        """Return once the engine is not running, so that others may use its model."""
+        ...
+
     def refresh(self) -> None:
         """Take the policy's present weights; drop every cached prefix."""
         ...

@@ -6,7 +6,7 @@ function of its requests and the engine's settings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,9 +80,13 @@ class Decoding:
         work: Work,
         slots: int,
         chunk: int,
+        look: Callable[[npt.NDArray[np.int64]], None],
     ) -> None:
         self._model, self._stops, self._store, self._suffixes = model, stops, store, suffixes
         self._work, self._slots, self._chunk = work, slots, chunk
+        self._look = (
+            look  # is told after every chunk which rollouts have ended, and may stop the call by raising
+        )
         self._table = settings(work.params, model.device)
         self._admitted = 0  # rollouts that have had a slot
         self._rollouts = np.empty(0, np.int64)  # of each row
@@ -93,6 +97,7 @@ class Decoding:
         hidden = self._admit(np.arange(min(self._slots, len(self._work.prefixes))))
         while len(self._rollouts):
             tokens, ended = self._sample(hidden)
+            self._look(self._rollouts[ended])
             hidden = self._advance(tokens, ended)
 
     def _sample(
@@ -210,9 +215,9 @@ class Decoding:
         used = int(written.max()) + 1
         bias = None
         if written.min() + 1 < used:
-            beyond = torch.arange(used, device=tokens.device) > place[:, None]
-            bias = torch.zeros(beyond.shape, device=tokens.device).masked_fill(beyond, -torch.inf)[
-                :, None, None
-            ]
+            last = place.repeat_interleave(self._model.num_kv)
+            beyond = torch.arange(used, device=tokens.device) > last[:, None]
+            bias = torch.zeros(beyond.shape, dtype=self._model.dtype, device=tokens.device)
+            bias = bias.masked_fill_(beyond, -torch.inf)[:, None]
         cache = self._suffixes.tensor
         return self._model.decode(tokens, place, self._prefix_lengths + place, cache, used, bias, self._plan)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from hone.core.errors import EngineError
@@ -11,7 +13,7 @@ from hone.core.sampling import Completion, SampledPolicy, SampleRequest
 from hone.engines.barrier import BarrierEngine
 from hone.engines.cache import CACHE_SHARE, PrefixStore, SuffixCache, memory_bytes, resolve_slots
 from hone.engines.checks import end_tokens
-from hone.engines.decoding import Decoding, plan_work
+from hone.engines.decoding import Decoding, Work, plan_work
 from hone.engines.native_model import NativeModel, unsupported
 from hone.engines.stops import Stops
 
@@ -66,20 +68,31 @@ class NativeEngine(BarrierEngine):
         slot_bytes = 2 * model.num_layers * model.num_kv * work.width * model.head_dim * model.dtype.itemsize
         slots = min(self.max_slots or resolve_slots(model.device, slot_bytes), len(work.prefixes))
         self.slots = slots
+        results: list[list[Completion]] = [[] for _ in requests]
+        owner = np.repeat(np.arange(len(requests)), [r.n for r in requests])
+        left = np.bincount(owner)
+
+        def look(ended: npt.NDArray[np.int64]) -> None:
+            self.stop_if_asked()
+            for index in owner[ended].tolist():
+                left[index] -= 1
+                if left[index] == 0:
+                    results[index] = [self._completion(work, int(i)) for i in np.flatnonzero(owner == index)]
+                    self.finished(index, results[index])
+
         with torch.inference_mode():
             model.prepare(max(len(p) for p in work.prefixes) + work.width)
             shape = (model.num_layers, 2, slots, model.num_kv, work.width, model.head_dim)
             self._suffixes.ensure(shape, model.dtype, model.device)
-            Decoding(model, self._stops, self._store, self._suffixes, work, slots, self._chunk).run()
-        completions = iter(
-            Completion(
-                tokens[:length].copy(),
-                logprobs[:length].copy(),
-                "stop" if stopped else "length",
-                self.version,
-            )
-            for tokens, logprobs, length, stopped in zip(
-                work.tokens, work.logprobs, work.lengths, work.stopped
-            )
+            Decoding(model, self._stops, self._store, self._suffixes, work, slots, self._chunk, look).run()
+        return results
+
+    def _completion(self, work: Work, rollout: int) -> Completion:
+        """What a rollout that has ended came to."""
+        length = work.lengths[rollout]
+        return Completion(
+            work.tokens[rollout, :length].copy(),
+            work.logprobs[rollout, :length].copy(),
+            "stop" if work.stopped[rollout] else "length",
+            self.version,
         )
-        return [[next(completions) for _ in range(r.n)] for r in requests]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hone.core.errors import EngineError
 from hone.engines.attention import PrefixBlock, PrefixPlan, causal_attention, decode_attention
+from hone.engines.norms import Norm, norm
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -84,12 +85,18 @@ def _in_one(parameters: Sequence[Tensor]) -> bool:
     return True
 
 
-def _norm(x: Tensor, module: Any) -> Tensor:
-    """RMS norm. In float32 in one call; otherwise as the module rounds it, which the trainer does too."""
-    if x.dtype == torch.float32:
-        return F.rms_norm(x, x.shape[-1:], module.weight, module.variance_epsilon)
-    out: Tensor = module(x)
-    return out
+def _cache_rows(written: Tensor, slots: int, num_kv: int, places: int) -> Int[Tensor, "rows*2*Hkv"]:
+    """Where row i's keys and values go in a layer's cache `[2, slots, Hkv, places, D]` seen as rows of D."""
+    rows = torch.arange(len(written), device=written.device)
+    halves = torch.arange(2, device=written.device)[:, None] * slots
+    slot = (rows[:, None, None] + halves) * num_kv + torch.arange(num_kv, device=written.device)
+    return (slot * places + written[:, None, None]).flatten()
+
+
+def _add_linear(residual: Tensor, x: Tensor, layer: nn.Linear) -> Tensor:
+    """`residual` with `layer(x)` added in place, in the matrix product itself."""
+    residual.addmm_(x, layer.weight.t())
+    return residual if layer.bias is None else residual.add_(layer.bias)
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,9 @@ class _Fused:
     qkv_bias: Tensor | None
     gate_up: Tensor
     gate_up_bias: Tensor | None
+    before_attention: Norm
+    heads: Norm | None  # of queries and keys
+    before_mlp: Norm
 
 
 class NativeModel:
@@ -125,7 +135,12 @@ class NativeModel:
                     _fuse([x.bias for x in part])
                     for part in ((a.q_proj, a.k_proj, a.v_proj), (m.gate_proj, m.up_proj))
                 ]
-                self._fused.append(_Fused(qkv, biases[0], gate_up, biases[1]))
+                heads = None
+                if hasattr(a, "q_norm"):
+                    heads = norm(a.q_norm, a.k_norm, counts=(self.num_heads, self.num_kv))
+                norms = norm(layer.input_layernorm), heads, norm(layer.post_attention_layernorm)
+                self._fused.append(_Fused(qkv, biases[0], gate_up, biases[1], *norms))
+        self._last = norm(self.model.model.norm)
         self.device = self._fused[0].qkv.device
         self.dtype = self._fused[0].qkv.dtype
         empty = self._fused[0].qkv.new_empty(0, self.head_dim)
@@ -148,29 +163,24 @@ class NativeModel:
     def _project(
         self, index: int, x: Tensor, cos: Tensor, sin: Tensor
     ) -> tuple[Float[Tensor, "N H D"], Float[Tensor, "N 2 Hkv D"]]:
-        """Rotated queries of a layer, and its rotated keys with its values."""
-        attention, fused = self.model.model.layers[index].self_attn, self._fused[index]
+        """Rotated queries of a layer, and its rotated keys with its values, from the residual stream `x`."""
+        fused = self._fused[index]
+        x = fused.before_attention(x)
         heads = F.linear(x, fused.qkv, fused.qkv_bias).view(len(x), -1, self.head_dim)
-        turned = self.num_heads + self.num_kv
+        turned, half = self.num_heads + self.num_kv, self.head_dim // 2
         qk = heads[:, :turned]
-        if hasattr(attention, "q_norm"):
-            q, k = qk[:, : self.num_heads], qk[:, self.num_heads :]
-            qk = torch.cat([_norm(q, attention.q_norm), _norm(k, attention.k_norm)], 1)
-        half = self.head_dim // 2
+        if fused.heads is not None:
+            qk = fused.heads(qk)
         swapped = torch.cat([qk[..., half:], qk[..., :half]], -1)
-        qk = torch.addcmul(qk * cos[:, None], swapped, sin[:, None])
-        kv = torch.stack([qk[:, self.num_heads :], heads[:, turned:]], 1)
-        return qk[:, : self.num_heads], kv
+        qk = torch.mul(qk, cos[:, None]).addcmul_(swapped, sin[:, None])
+        return qk[:, : self.num_heads], torch.stack([qk[:, self.num_heads :], heads[:, turned:]], 1)
 
     def _finish(self, index: int, residual: Tensor, attended: Tensor) -> Tensor:
-        """Output projection, residual and feed-forward part of a layer."""
+        """Output projection, residual and feed-forward part of a layer; `residual` is written to."""
         layer, fused = self.model.model.layers[index], self._fused[index]
-        residual = residual + layer.self_attn.o_proj(attended)
-        gate, up = F.linear(
-            _norm(residual, layer.post_attention_layernorm), fused.gate_up, fused.gate_up_bias
-        ).chunk(2, -1)
-        out: Tensor = residual + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
-        return out
+        residual = _add_linear(residual, attended, layer.self_attn.o_proj)
+        gate, up = F.linear(fused.before_mlp(residual), fused.gate_up, fused.gate_up_bias).chunk(2, -1)
+        return _add_linear(residual, layer.mlp.act_fn(gate).mul_(up), layer.mlp.down_proj)
 
     def prefill(self, prefixes: Sequence[npt.NDArray[np.int32]]) -> PrefixBlock:
         """Keys and values of prefixes of similar length, padded to the longest, and their last hidden states."""
@@ -183,8 +193,8 @@ class NativeModel:
         cos, sin = self._cos[:longest].repeat(rows, 1), self._sin[:longest].repeat(rows, 1)
         shape = (self.num_layers, 2, rows, self.num_kv, longest, self.head_dim)
         stored = x.new_empty(shape)
-        for index, layer in enumerate(self.model.model.layers):
-            q, kv = self._project(index, _norm(x, layer.input_layernorm), cos, sin)
+        for index in range(self.num_layers):
+            q, kv = self._project(index, x, cos, sin)
             stored[index] = kv.view(rows, longest, 2, self.num_kv, self.head_dim).permute(2, 0, 3, 1, 4)
             attended = causal_attention(q, kv[:, 0], kv[:, 1], rows, self.scale)
             x = self._finish(index, x, attended.flatten(1))
@@ -195,7 +205,7 @@ class NativeModel:
                 ~torch.from_numpy(real)[:, None, None], -torch.inf
             )
             bias = bias.to(self.device, self.dtype)
-        return PrefixBlock(stored, bias, _norm(x[last], self.model.model.norm), lengths)
+        return PrefixBlock(stored, bias, self._last(x[last]), lengths)
 
     def decode(
         self,
@@ -204,7 +214,7 @@ class NativeModel:
         positions: Int[Tensor, "rows"],
         cache: Float[Tensor, "layers 2 slots Hkv T D"],
         used: int,
-        bias: Float[Tensor, "rows 1 1 used"] | None,
+        bias: Float[Tensor, "rows*Hkv 1 used"] | None,
         plan: PrefixPlan,
     ) -> Float[Tensor, "rows width"]:
         """Last hidden states after one more token per row.
@@ -212,12 +222,13 @@ class NativeModel:
         Row i's keys and values are written to `cache[:, :, i, :, written[i]]`; its token stands at
         `positions[i]` of the whole text. Attention reads the first `used` places of the cache.
         """
-        rows = torch.arange(len(tokens), device=self.device)
+        rows, slots = len(tokens), cache.shape[2]
         x = self.model.model.embed_tokens(tokens)
         cos, sin = self._cos[positions], self._sin[positions]
-        for index, layer in enumerate(self.model.model.layers):
-            q, kv = self._project(index, _norm(x, layer.input_layernorm), cos, sin)
-            cache[index][:, rows, :, written] = kv
-            own = cache[index][:, : len(tokens), :, :used]
+        where = _cache_rows(written, slots, self.num_kv, cache.shape[4])
+        for index in range(self.num_layers):
+            q, kv = self._project(index, x, cos, sin)
+            cache[index].view(-1, self.head_dim).index_copy_(0, where, kv.view(-1, self.head_dim))
+            own = cache[index][:, :rows, :, :used]
             x = self._finish(index, x, decode_attention(q, own, bias, index, plan, self.scale))
-        return _norm(x, self.model.model.norm)
+        return self._last(x)

@@ -44,6 +44,8 @@ class PolicyRole:
 
     async def score(self, trajectories: Sequence[Trajectory]) -> torch.Tensor:
         """Logprobs `[T]` of the action tokens, without gradient."""
+        if self.engine is not None:
+            await self.engine.quiet()  # a forward pass sets up the model that the engine reads
         return score(self.policy, trajectories, self.temperature, self.budget, self.ledger).logprobs
 
 

@@ -27,13 +27,17 @@ from hone.policies.token_policy import TokenPolicy
 from hone.rewards import CallableJudge, CallableReward, TaskJudge
 from hone.tasks import make, verifiers
 from hone.training import checkpoint
+from hone.training.ahead import Ahead
 from hone.training.budget import Shortage, TokenBudget
 from hone.training.context import PolicyRole, StepContext
+from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
 from hone.training.optimizer import learning_rate, make_optimizer
 from hone.training.planning import SETTLED, adopt, can_recompute, plan_of, settle
 from hone.training.planning import notes as plan_notes
 from hone.training.progress import Progress
+from hone.training.sampling import Drawn
+from hone.training.snapshot import SnapshotEngine
 from hone.training.update import UpdateSettings
 
 
@@ -63,6 +67,7 @@ class Session:
     seconds: dict[str, float] = field(default_factory=dict)
     before: float = 0.0  # seconds that the run took before this process
     started: float = field(default_factory=time.perf_counter)
+    ahead: Ahead[Drawn] | None = None  # samples the next step, with `one_step_off`
 
     @property
     def params(self) -> SamplingParams:
@@ -79,8 +84,25 @@ class Session:
     @property
     def done(self) -> bool:
         """Whether the steps, or the budget of sampled tokens, are used up."""
+        return self._done_after(self.step)
+
+    def _done_after(self, step: int) -> bool:
         budget = self.recipe.max_sampled_tokens
-        return self.step >= self.recipe.steps or (budget is not None and self.ledger.sampled_tokens >= budget)
+        return step >= self.recipe.steps or (budget is not None and self.ledger.sampled_tokens >= budget)
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether an evaluation follows `step`, whose rollouts are in the ledger."""
+        every = self.recipe.eval.every
+        return self._done_after(step) or bool(every and step % every == 0)
+
+    def saves_after(self, step: int) -> bool:
+        """Whether a checkpoint follows `step` that is not the last one."""
+        every = self.recipe.checkpoint.every
+        return bool(every and step % every == 0) and not self._done_after(step)
+
+    def rests_after(self, step: int) -> bool:
+        """Whether `step` is followed by something that no rollouts may be under way across."""
+        return self.evaluates_after(step) or self.saves_after(step)
 
     @property
     def elapsed(self) -> float:
@@ -96,10 +118,15 @@ class Session:
     def context(self, step: int) -> StepContext:
         """The context of training step `step`."""
         r = self.recipe
-        roles = {"policy": PolicyRole(self.policy, self.engine, r.temperature, self.budget, self.ledger)}
+        # Whoever judges while the engine runs ahead must not ask it.
+        engine = self.engine if self.ahead is None else None
+        roles = {"policy": PolicyRole(self.policy, engine, r.temperature, self.budget, self.ledger)}
         if self.reference is not None:
             roles["reference"] = PolicyRole(self.reference, None, r.temperature, self.budget, self.ledger)
-        return StepContext(self.task, self.judge, self.params, NoiseKey(r.seed, "train", step), roles)
+        judge = self.judge
+        if judge.independent and any("verdicts" in reward.needs for reward in self.method.rewards):
+            judge = EarlyJudge(judge)
+        return StepContext(self.task, judge, self.params, NoiseKey(r.seed, "train", step), roles)
 
     def begin(self, step: int) -> None:
         """Step `step` is being computed from here on."""
@@ -199,7 +226,7 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     reference = None
     if "reference_logprobs" in method.needs:
         reference = load_policy(recipe.model, device=recipe.device, dtype=recipe.dtype, seed=recipe.seed)
-    engine, note = choose(policy, recipe.engine)
+    engine, note = _open_engine(policy, recipe)
     if note:
         progress.note(note)
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
@@ -222,9 +249,36 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     )  # fmt: skip
     session.budget.tell = session.tokens_ran_out
     engine.on_shortage = session.slots_ran_out
+    if recipe.one_step_off:
+        _go_ahead(session)
     if at:
         _restore(session, *at)
     return session
+
+
+def _open_engine(policy: TokenPolicy, recipe: Recipe) -> tuple[Engine, str]:
+    """What samples: from the weights in place, or from a copy if they are trained meanwhile."""
+    if not recipe.one_step_off:
+        return choose(policy, recipe.engine)
+    engine = SnapshotEngine(policy, recipe.engine)
+    return engine, engine.note
+
+
+def _go_ahead(session: Session) -> None:
+    """Let the session sample a step ahead, and say what that costs. Raises RecipeError where it cannot."""
+    if session.curriculum_state:
+        raise RecipeError(
+            f"`curriculum: {session.recipe.curriculum and session.recipe.curriculum.name}` learns from each step, but "
+            "`one_step_off` draws a step before the one before it is known.",
+            "Use a curriculum that keeps no state, such as `uniform`, or leave `one_step_off` out.",
+        )
+    session.ahead = Ahead()
+    size = sum(p.numel() * p.element_size() for p in session.policy.model.parameters())
+    session.progress.note(
+        f"`one_step_off` keeps a second copy of the weights ({size / 1e6:,.0f} MB). Where it rests to evaluate or to "
+        "write a checkpoint, the next step is sampled anew, so a resumed run is the uninterrupted one bit for bit only "
+        "if both rest at the same steps"
+    )
 
 
 def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:

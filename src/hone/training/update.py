@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -14,10 +14,11 @@ from hone.core.errors import PolicyError
 from hone.core.forest import pack
 from hone.core.method import Method
 from hone.kernels.shortage import first_line, out_of_memory
-from hone.policies.token_policy import Scores, TokenPolicy
+from hone.policies.token_policy import TokenPolicy
 from hone.training.budget import MENDS, Shortage, TokenBudget, shortage
 from hone.training.losses import components, loss_weights, silent_rollouts
 from hone.training.microbatch import microbatches, minibatches
+from hone.training.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -28,47 +29,6 @@ class UpdateSettings:
     num_iterations: int
     minibatches: int
     max_grad_norm: float
-
-
-@dataclass
-class Tally:
-    """Sums over the trained tokens of a batch, from which the step's metrics are made."""
-
-    losses: dict[str, float] = field(default_factory=dict)
-    tokens: int = 0
-    entropy: float = 0.0
-    clipped: int = 0
-    k1: float = 0.0
-    k3: float = 0.0
-    mismatch_k3: float = 0.0
-    mismatch_max: float = 0.0
-    first_pass_tokens: int = 0
-    reference_k3: float | None = None  # None without a reference
-    grad_norms: list[float] = field(default_factory=list)
-
-    def observe(self, method: Method, scores: Scores, batch: Batch, first_pass: bool) -> None:
-        """Add the statistics of one micro-batch."""
-        now = scores.logprobs.detach().cpu()
-        old = now if batch.old_logprobs is None else batch.old_logprobs
-        assert batch.advantages is not None and scores.entropy is not None
-        self.tokens += len(now)
-        self.entropy += float(scores.entropy.detach().sum())
-        self.clipped += int(method.objective.clipped(now, old, batch.advantages, batch.rollout_of).sum())
-        self.k1 += float((old - now).sum())
-        self.k3 += _k3(now - old)
-        if batch.reference_logprobs is not None:
-            self.reference_k3 = (self.reference_k3 or 0.0) + _k3(batch.reference_logprobs - now)
-        if first_pass:
-            gap = old - batch.behaviour_logprobs
-            self.first_pass_tokens += len(now)
-            self.mismatch_k3 += _k3(gap)
-            self.mismatch_max = max(self.mismatch_max, float(gap.abs().max()) if len(gap) else 0.0)
-
-
-def _k3(log_ratio: torch.Tensor) -> float:
-    """Sum of the k3 estimate exp(d) - 1 - d, in float64 because its terms nearly cancel."""
-    d = log_ratio.double()
-    return float((torch.expm1(d) - d).sum())
 
 
 def update(
@@ -102,7 +62,7 @@ def update(
                 policy, optimizer, method, part, settings.temperature, budget, ledger, tally, first
             )
             norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), settings.max_grad_norm)
-            tally.grad_norms.append(float(norm))
+            tally.close(norm)
             for group in optimizer.param_groups:
                 group["lr"] = rate(ledger.updates)
             _step(optimizer)
@@ -175,9 +135,7 @@ def _microbatch(
     scores = policy.score(forest, temperature, entropy=True, values="values" in method.needs)
     parts = components(method, scores, micro)
     torch.stack(list(parts.values())).sum().backward()
-    for name, value in parts.items():
-        tally.losses[name] = tally.losses.get(name, 0.0) + float(value.detach())
-    tally.observe(method, scores, micro, first_pass)
+    tally.observe(method, scores, micro, parts, first_pass)
     unshared = sum(sum(len(s.tokens) for s in t.segments) for t in micro.trajectories)
     ledger.add(trained_tokens=forest.num_stored, shared_trained_tokens=unshared - forest.num_stored)
 
