@@ -111,6 +111,7 @@ def test_the_fixed_parts_by_hand():
     plain = plan(GPU, shape=dataclasses.replace(SMALL, compute_bytes=4))
     assert not [name for name in plain.fixed if "," in name and name.startswith("weights")]
     assert "reference weights" not in plan(GPU).fixed
+    assert plan(GPU, one_step_off=True, correction="importance").fixed["weights that sample ahead"] == 4 * n
     untied = dataclasses.replace(SMALL, tied=False, parameters=n + table)
     assert plan(GPU, shape=untied).fixed["weights, casts of a pass"] == 2 * n
 

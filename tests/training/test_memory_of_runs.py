@@ -14,7 +14,7 @@ import hone
 from builders import CharTokenizer, tiny_model
 from hone.catalog import build_method
 from hone.core.errors import PolicyError
-from hone.engines.native import NativeEngine
+from hone.engines.decoding import Decoding
 from hone.policies.loading import load_policy
 from hone.policies.token_policy import TokenPolicy
 from hone.recipes.load import resolve
@@ -69,6 +69,20 @@ def starve_updates(monkeypatch, calls: set[int]) -> list[int]:
 
     monkeypatch.setattr(TokenPolicy, "score", score)
     return sizes
+
+
+def starve_sampling(monkeypatch, calls: set[int]) -> list[int]:
+    """Calls of the native engine fail before their first token, counted from 1; returns the slots of every call."""
+    whole, slots = Decoding.run, []
+
+    def run(self):
+        slots.append(self._slots)
+        if len(slots) in calls:
+            raise torch.OutOfMemoryError(SAID)
+        whole(self)
+
+    monkeypatch.setattr(Decoding, "run", run)
+    return slots
 
 
 def test_what_is_settled_is_said_stored_and_the_same_for_every_session(tmp_path):
@@ -143,14 +157,15 @@ def test_the_longest_prompt_and_answer_are_looked_at():
     assert longest(taught, build_method(taught), task, policy) == (max(prompts), max(oracles))
 
 
-def test_a_policy_that_can_recompute_is_told_to(tmp_path, monkeypatch):
-    monkeypatch.setattr(TokenPolicy, "recompute", False, raising=False)
-    recipe = resolve(TINY, {"recompute_activations": True})[0]
+def test_a_policy_is_told_to_recompute_where_the_recipe_or_memory_asks_for_it(tmp_path, monkeypatch):
     heard = Heard()
-    session = open_session(recipe, RunFolder(tmp_path), heard)
-    assert session.policy.recompute is True
+    asked = open_session(resolve(TINY, {"recompute_activations": True})[0], RunFolder(tmp_path), heard)
+    assert asked.policy.recompute is True
     assert any("again in the backward pass" in note for note in heard.notes)
     assert open_session(resolve(TINY)[0], RunFolder(tmp_path), heard).policy.recompute is False
+    monkeypatch.setattr("hone.training.planning.memory_bytes", lambda device: 13 << 20)
+    tight = open_session(resolve(TINY, {"model": "sprout:new"})[0], RunFolder(tmp_path), Heard())
+    assert tight.policy.recompute is tight.recipe.recompute_activations is True
 
 
 def test_a_run_that_ran_out_of_memory_is_the_run_with_half_the_budget(tmp_path, monkeypatch):
@@ -207,22 +222,13 @@ def test_events_after_the_checkpoint_are_cut_with_the_other_logs(tmp_path, monke
 
 def test_a_shortage_while_sampling_is_an_event_and_changes_no_sample(tmp_path, monkeypatch):
     plain = hone.train(TINY, out=tmp_path / "plain", steps=2)
-    run_once, calls = NativeEngine.run, []
-
-    def run(self, requests):
-        found = run_once(self, requests)
-        calls.append(self.slots)
-        if len(calls) == 2:  # of step 1; the first call evaluates
-            raise torch.OutOfMemoryError(SAID)
-        return found
-
     with monkeypatch.context() as patch:
-        patch.setattr(NativeEngine, "run", run)
+        slots = starve_sampling(patch, {2})  # of step 1; the first call evaluates
         found = hone.train(TINY, out=tmp_path / "run", steps=2)
     (event,) = found.events()
     assert (event["step"], event["where"]) == (1, "sampling")
     assert (event["max_slots_before"], event["after"]) == (18, 9)
-    assert max(calls[2:]) == 9
+    assert max(slots[2:]) == 9
     lines = [{k: v for k, v in line.items() if k in ("length/mean", "sampled_tokens", "pass_rate")}
              for r in (found, plain) for line in r.metrics()]  # fmt: skip
     assert lines[:2] == lines[2:]
@@ -249,18 +255,9 @@ def test_an_arm_knows_its_own_run_whatever_was_settled_in_it(tmp_path):
 
 
 def test_an_evaluation_of_its_own_says_that_memory_ran_out(monkeypatch):
-    run_once, calls = NativeEngine.run, []
-
-    def run(self, requests):
-        found = run_once(self, requests)
-        calls.append(self.slots)
-        if len(calls) == 1:
-            raise torch.OutOfMemoryError(SAID)
-        return found
-
-    monkeypatch.setattr(NativeEngine, "run", run)
+    slots = starve_sampling(monkeypatch, {1})
     line = hone.evaluate("micro:new", {"name": "maze", "sizes": 5}, k=[1], problems=2, samples=4)
-    assert calls == [8, 4]
+    assert slots == [8, 4]
     assert line["note"].startswith(
         "Memory ran out while sampling 8 rollouts at once, so there were 4: CUDA out of"
     )

@@ -192,7 +192,7 @@ def test_a_reward_that_fails_sometimes_is_counted_and_survived(tmp_path):
         ({"kl": "loss"}, "beta"),
         ({"top_p": 0.9}, "whole"),
         ({"max_tokens_per_microbatch": 0}, "`max_tokens_per_microbatch` is 0: it must be a count"),
-        ({"max_tokens_per_microbatch": True}, "truth value"),
+        ({"max_tokens_per_microbatch": True}, "is True: it must be a count"),
         ({"recompute_activations": "sometimes"}, "`recompute_activations` is 'sometimes': it must be true"),
         ({"num_generations": 1}, "num_generations"),
         ({"minibatches": 9}, "minibatches"),

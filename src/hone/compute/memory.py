@@ -177,6 +177,8 @@ def _fixed(
     """Bytes of each part that does not grow with a pass's tokens."""
     parameters, table = shape.parameters, shape.vocabulary * shape.hidden
     parts = {"weights": parameters * shape.weight_bytes}
+    if recipe.one_step_off:
+        parts["weights that sample ahead"] = parameters * shape.weight_bytes
     if shape.casts:
         parts["weights, copy for sampling"] = parameters * shape.compute_bytes
         cast = parameters if shape.tied else parameters - table  # looking an embedding up casts nothing

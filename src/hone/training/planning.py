@@ -11,6 +11,7 @@ from hone.core.problem import Task
 from hone.core.recipe import Recipe
 from hone.engines.cache import CACHE_SHARE, MOST_SLOTS, memory_bytes
 from hone.kernels.logprobs import CHUNK_ELEMENTS
+from hone.policies.layers import decoder_layers
 from hone.policies.token_policy import TokenPolicy
 
 SETTLED = ("max_tokens_per_microbatch", "recompute_activations")  # keys whose `auto` memory decides
@@ -25,8 +26,8 @@ def plan_of(recipe: Recipe, method: Method, task: Task, policy: TokenPolicy) -> 
 
 
 def can_recompute(policy: TokenPolicy) -> bool:
-    """Whether the policy has layers that run again in the backward pass."""
-    return hasattr(policy, "recompute")
+    """Whether the policy's architecture says where its layers are, so that they can run again."""
+    return bool(decoder_layers(policy.model))
 
 
 def settle(recipe: Recipe, plan: MemoryPlan) -> Recipe:

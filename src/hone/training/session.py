@@ -33,7 +33,7 @@ from hone.training.context import PolicyRole, StepContext
 from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
 from hone.training.optimizer import learning_rate, make_optimizer
-from hone.training.planning import SETTLED, adopt, can_recompute, plan_of, settle
+from hone.training.planning import SETTLED, adopt, plan_of, settle
 from hone.training.planning import notes as plan_notes
 from hone.training.progress import Progress
 from hone.training.sampling import Drawn
@@ -237,10 +237,7 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     recipe = settle(recipe, plan)
     for note in plan_notes(plan):
         progress.note(note)
-    if can_recompute(policy):
-        policy.recompute = plan.recompute  # type: ignore[attr-defined]  # not every policy has it
-    elif plan.recompute:
-        progress.note("this policy has no layers that can be computed again, so activations are all kept")
+    policy.recompute = plan.recompute
     session = Session(
         recipe, method, task, eval_task, build_judge(task, recipe.reward), build_judge(eval_task, recipe.reward),
         policy, reference, engine, optimizer, folder, progress,
