@@ -95,7 +95,11 @@ def flash_kernels() -> Iterator[list[str]]:
         assert logsumexp.shape == (query.shape[1], len(query))
         assert grad_out.shape == out.shape == query.shape
         assert grad_out.dtype == out.dtype == query.dtype
-        grads = [torch.zeros_like(query), torch.zeros_like(repeated(key, query)), torch.zeros_like(repeated(key, query))]
+        grads = [
+            torch.zeros_like(query),
+            torch.zeros_like(repeated(key, query)),
+            torch.zeros_like(repeated(key, query)),
+        ]
         args = query, key, cum_seq_q, cum_seq_k, max_q, max_k, is_causal, scale
         for at_q, at_k, scores in parts(*args):
             probs = (scores - logsumexp[:, at_q, None]).exp()

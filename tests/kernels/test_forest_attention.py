@@ -65,7 +65,9 @@ def test_padding_of_any_size_stays_out_of_the_gradient():
 
 
 def test_answers_of_one_length_are_read_and_written_as_they_lie():
-    assert all(r.start is not None for b in Layout(pack(SHAPES["equal groups"])).buckets for r in (b.queries, b.keys))
+    assert all(
+        r.start is not None for b in Layout(pack(SHAPES["equal groups"])).buckets for r in (b.queries, b.keys)
+    )
     assert any(b.queries.start is None for b in Layout(pack(SHAPES["groups"])).buckets)
 
 

@@ -129,7 +129,9 @@ def test_on_a_gpu_flash_in_bfloat16_is_near_scores_in_float32_and_the_same_every
     plan = Layout(forest, "cuda")
 
     def run(dtype: torch.dtype) -> list[torch.Tensor]:
-        q, k, v, weight = (x.detach().cuda().to(dtype) for x in random_heads(forest, heads, torch.bfloat16, dim=64))
+        q, k, v, weight = (
+            x.detach().cuda().to(dtype) for x in random_heads(forest, heads, torch.bfloat16, dim=64)
+        )
         operands = [x.requires_grad_() for x in (q, k, v)]
         out = forest_attention.forest_attention(*operands, plan, 0.1)
         return [out.detach(), *torch.autograd.grad((out * weight).sum(), operands)]
@@ -143,4 +145,6 @@ def test_on_a_gpu_flash_in_bfloat16_is_near_scores_in_float32_and_the_same_every
         buckets = forest_buckets.buckets(forest, torch.device("cuda"))
         q, k, v, _ = (x.detach().cuda() for x in random_heads(forest, heads, plain))
         got, _ = forest_buckets.forward(q, k, v, buckets, 0.3)
-        torch.testing.assert_close(got.cpu(), dense(q.cpu(), k.cpu(), v.cpu(), forest, 0.3), rtol=0, atol=1e-4)
+        torch.testing.assert_close(
+            got.cpu(), dense(q.cpu(), k.cpu(), v.cpu(), forest, 0.3), rtol=0, atol=1e-4
+        )

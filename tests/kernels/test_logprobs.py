@@ -64,8 +64,10 @@ def test_a_weight_in_float32_is_taken_in_the_dtype_of_the_states_and_gets_its_gr
     got, _ = selected_logprobs(hidden, weight, tokens)
     torch.testing.assert_close(got, selected_logprobs(hidden, weight.bfloat16(), tokens)[0])
     got.sum().backward()
-    assert hidden.grad is not None and hidden.grad.dtype == torch.bfloat16
-    assert weight.grad is not None and weight.grad.dtype == torch.float32
+    assert hidden.grad is not None
+    assert hidden.grad.dtype == torch.bfloat16
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float32
     assert not torch.equal(weight.grad, weight.grad.bfloat16().float())
 
 

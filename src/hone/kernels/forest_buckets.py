@@ -129,9 +129,7 @@ def _rows(runs: list[np.ndarray], device: torch.device) -> Rows:
     )
 
 
-def forward(
-    q: Tensor, k: Tensor, v: Tensor, plan: tuple[Bucket, ...], scale: float
-) -> tuple[Tensor, Tensor]:
+def forward(q: Tensor, k: Tensor, v: Tensor, plan: tuple[Bucket, ...], scale: float) -> tuple[Tensor, Tensor]:
     """`q[N, H, D]`, `k[N, Hkv, D]`, `v` -> the output `[N, H, D]` and its log-sum-exp `[H, N]`."""
     out = q.new_empty(q.shape)
     lse = q.new_empty(q.shape[1], q.shape[0], dtype=torch.promote_types(q.dtype, torch.float32))

@@ -10,8 +10,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from hone.core.errors import PolicyError
 from hone.core.forest import Forest
-from hone.policies import expanded
-from hone.policies.layers import decoder_layers
+from hone.policies import expanded, layers
 
 if TYPE_CHECKING:
     from hone.policies.token_policy import TokenPolicy
@@ -22,7 +21,7 @@ ANSWERS = 15  # of one made-up prompt
 def compile_layers(policy: TokenPolicy, tokens: int) -> float:
     """Set `policy.compiled` after one pass with and one without gradients; see `TokenPolicy.compile`."""
     name = type(policy.model).__name__
-    if not decoder_layers(policy.model):
+    if not layers.decoder_layers(policy.model):
         raise PolicyError(
             f"{name} does not mark its layers, so they cannot be compiled.", "Set `compile: false`."
         )
@@ -38,11 +37,11 @@ def compile_layers(policy: TokenPolicy, tokens: int) -> float:
             logprobs = policy.score(forest).logprobs
             torch.autograd.grad(logprobs.sum(), policy.parameters(), allow_unused=True)
         found.append(logprobs.detach())
-    except (TorchDynamoException, RuntimeError) as error:
+    except TorchDynamoException as error:
         policy.compiled = False
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        first = str(error).strip().splitlines()[0]
         raise PolicyError(
-            f"The layers of {name} cannot be compiled: {' '.join(lines[:2])}",
+            f"The layers of {name} cannot be compiled: {first}.",
             "torch.compile needs a C++ compiler (`apt-get install g++`) and Python's headers; or set `compile: false`.",
         ) from error
     # Rounding differs between fused and separate kernels, by far less than one nat.

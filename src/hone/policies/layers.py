@@ -1,4 +1,4 @@
-"""How a policy's decoder layers run in a scoring pass: as they are, compiled, or computed again in the backward pass."""
+"""How a policy's decoder layers run in a scoring pass: as they are, compiled, or computed again going backward."""
 
 from __future__ import annotations
 

@@ -64,6 +64,7 @@ class Session:
     step: int = 0
     working_on: int = 0  # the step that is being computed; 0 before the first
     shortages: int = 0  # how often memory ran out
+    opening: dict[str, float] = field(default_factory=dict)  # seconds of opening it, told with the first step
     seconds: dict[str, float] = field(default_factory=dict)
     before: float = 0.0  # seconds that the run took before this process
     started: float = field(default_factory=time.perf_counter)
@@ -130,7 +131,7 @@ class Session:
 
     def begin(self, step: int) -> None:
         """Step `step` is being computed from here on."""
-        self.working_on, self.seconds = step, {}
+        self.working_on, self.seconds, self.opening = step, self.opening, {}
 
     def tokens_ran_out(self, found: Shortage, before: int, after: int) -> None:
         """Record a forward or backward pass that memory did not suffice for."""
@@ -238,11 +239,17 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     for note in plan_notes(plan):
         progress.note(note)
     policy.recompute = plan.recompute
+    opening: dict[str, float] = {}
+    if recipe.compile:
+        opening["compile"] = sum(
+            p.compile(_tokens_of_a_pass(recipe)) for p in (policy, reference) if p is not None
+        )
+        progress.note(f"compiling the model's layers took {opening['compile']:.0f} s")
     session = Session(
         recipe, method, task, eval_task, build_judge(task, recipe.reward), build_judge(eval_task, recipe.reward),
         policy, reference, engine, optimizer, folder, progress,
         curriculum_state=method.curriculum.init(task, recipe.seed),
-        plan=plan, budget=TokenBudget(plan.max_tokens),
+        plan=plan, budget=TokenBudget(plan.max_tokens), opening=opening,
     )  # fmt: skip
     session.budget.tell = session.tokens_ran_out
     engine.on_shortage = session.slots_ran_out
@@ -276,6 +283,10 @@ def _go_ahead(session: Session) -> None:
         "write a checkpoint, the next step is sampled anew, so a resumed run is the uninterrupted one bit for bit only "
         "if both rest at the same steps"
     )
+def _tokens_of_a_pass(recipe: Recipe) -> int:
+    """About how many tokens a forward pass of training stores."""
+    step = recipe.problems_per_step * recipe.num_generations * recipe.max_completion_length
+    return min(int(recipe.max_tokens_per_microbatch), step // recipe.minibatches)
 
 
 def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
