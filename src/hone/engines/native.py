@@ -42,8 +42,8 @@ class NativeEngine(BarrierEngine):
         for option, value in (("max_slots", max_slots), ("chunk", chunk)):
             if value is not None and value < 1:
                 raise EngineError(f"`{option}` is {value}.", "It must be at least 1.")
-        self._model = NativeModel(policy.model)
-        self._model.refresh()
+        self._model = NativeModel(policy.model, policy.autocast)
+        self._model.refresh(policy.version)
         self._max_slots = max_slots
         self._chunk = chunk or CHUNK.get(self._model.device.type, 1)
         self._stops = Stops(policy.tokenizer, end_tokens(policy), policy.model.config.vocab_size)
@@ -52,9 +52,9 @@ class NativeEngine(BarrierEngine):
 
     def refresh(self) -> None:
         """Take the policy's present weights; drop every cached prefix."""
-        self._model.refresh()
+        self._model.refresh(self.policy.version)
         self._store.clear()
-        self.version = self.policy.version
+        self.version = self._model.version
 
     def run(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
         """Serve all requests together, in their order. Raises EngineError if the model's logits are not finite."""

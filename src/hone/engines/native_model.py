@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from hone.core.errors import EngineError
 from hone.engines.attention import PrefixBlock, PrefixPlan, causal_attention, decode_attention
+from hone.engines.weights import ComputeWeights
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 
 
 def unsupported(model: Any) -> str | None:
@@ -84,7 +85,7 @@ def _in_one(parameters: Sequence[Tensor]) -> bool:
     return True
 
 
-def _norm(x: Tensor, module: Any) -> Tensor:
+def norm(x: Tensor, module: Any) -> Tensor:
     """RMS norm. In float32 in one call; otherwise as the module rounds it, which the trainer does too."""
     if x.dtype == torch.float32:
         return F.rms_norm(x, x.shape[-1:], module.weight, module.variance_epsilon)
@@ -93,43 +94,77 @@ def _norm(x: Tensor, module: Any) -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Fused:
+class LayerWeights:
+    """The matrices of one layer in the compute dtype; the projections that read the same input are one."""
+
     qkv: Tensor
     qkv_bias: Tensor | None
+    out: Tensor
+    out_bias: Tensor | None
     gate_up: Tensor
     gate_up_bias: Tensor | None
+    down: Tensor
+    down_bias: Tensor | None
 
 
 class NativeModel:
-    """Prefill and decoding for one Hugging Face module. Call under `torch.inference_mode`, after `refresh`."""
+    """Prefill and decoding for one Hugging Face module. Call under `torch.inference_mode`, after `refresh`.
 
-    def __init__(self, model: Any) -> None:
+    Matrix products and attention run in `dtype`: the weights' own, or `autocast`. What the trainer's autocast
+    leaves in the weights' dtype stays so here: the residual stream, norms and rotations.
+    """
+
+    def __init__(self, model: Any, autocast: torch.dtype | None = None) -> None:
         self.model = model
+        self._autocast = autocast
+        self.version = 0  # of the weights that were taken last
+        self._compute: ComputeWeights | None = None
         attention = model.model.layers[0].self_attn
         self.num_layers = len(model.model.layers)
         self.head_dim: int = attention.head_dim
         self.num_heads: int = model.config.num_attention_heads
         self.num_kv: int = model.config.num_key_value_heads
         self.scale: float = attention.scaling
+        # SmolLM3 leaves the rotary embedding out of every fourth layer.
+        self.rotates = [getattr(layer.self_attn, "use_rope", True) for layer in model.model.layers]
 
-    def refresh(self) -> None:
-        """Make the fused projections one tensor each, and check that the module's own parameters view it."""
-        self._fused: list[_Fused] = []
+    def refresh(self, version: int = 0) -> None:
+        """Take the weights, which are at `version`.
+
+        The projections to be fused become one tensor each, which the module's own parameters are checked to
+        view. Where the compute dtype is another one, that tensor is copied.
+        """
+        base = self.model.model
+        self.device = base.embed_tokens.weight.device
+        residual_dtype = base.embed_tokens.weight.dtype
+        self.dtype: torch.dtype = self._autocast or residual_dtype
+        if self._compute is None or self._compute.dtype != self.dtype:
+            self._compute = ComputeWeights(self.dtype)
+        take = self._compute.take
+        self.layers: list[LayerWeights] = []
         with torch.no_grad():
-            for layer in self.model.model.layers:
+            for index, layer in enumerate(base.layers):
                 a, m = layer.self_attn, layer.mlp
-                qkv = _fuse([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight])
-                gate_up = _fuse([m.gate_proj.weight, m.up_proj.weight])
-                assert qkv is not None and gate_up is not None  # a linear layer has a weight
-                biases = [
-                    _fuse([x.bias for x in part])
-                    for part in ((a.q_proj, a.k_proj, a.v_proj), (m.gate_proj, m.up_proj))
-                ]
-                self._fused.append(_Fused(qkv, biases[0], gate_up, biases[1]))
-        self.device = self._fused[0].qkv.device
-        self.dtype = self._fused[0].qkv.dtype
-        empty = self._fused[0].qkv.new_empty(0, self.head_dim)
-        self._cos, self._sin = empty, empty
+                parts = {
+                    "qkv": (a.q_proj, a.k_proj, a.v_proj),
+                    "out": (a.o_proj,),
+                    "gate_up": (m.gate_proj, m.up_proj),
+                    "down": (m.down_proj,),
+                }
+                taken: dict[str, Any] = {}
+                for name, modules in parts.items():
+                    for kind in ("weight", "bias"):
+                        key = name if kind == "weight" else f"{name}_bias"
+                        fused = _fuse([getattr(module, kind) for module in modules])
+                        taken[key] = None if fused is None else take(f"{index}.{key}", fused)
+                self.layers.append(LayerWeights(**taken))
+            head = self.model.lm_head
+            self.head = take("head", head.weight.data)
+            self.head_bias = None if head.bias is None else take("head_bias", head.bias.data)
+        table = getattr(self, "_cos", None)
+        if table is None or table.dtype != residual_dtype or table.device != self.device:
+            self._cos = self._sin = torch.empty(0, self.head_dim, dtype=residual_dtype, device=self.device)
+        self.version = version
 
     def prepare(self, length: int) -> None:
         """Tabulate the module's own rotary embedding for positions below `length`."""
@@ -142,35 +177,34 @@ class NativeModel:
 
     def logits(self, hidden: Float[Tensor, "rows width"]) -> Float[Tensor, "rows vocabulary"]:
         """Next-token logits of last hidden states."""
-        out: Tensor = self.model.lm_head(hidden)
-        return out
+        return F.linear(hidden, self.head, self.head_bias)
 
-    def _project(
+    def project(
         self, index: int, x: Tensor, cos: Tensor, sin: Tensor
     ) -> tuple[Float[Tensor, "N H D"], Float[Tensor, "N 2 Hkv D"]]:
-        """Rotated queries of a layer, and its rotated keys with its values."""
-        attention, fused = self.model.model.layers[index].self_attn, self._fused[index]
-        heads = F.linear(x, fused.qkv, fused.qkv_bias).view(len(x), -1, self.head_dim)
+        """Rotated queries of a layer, and its rotated keys with its values, of normed states `x`."""
+        attention, fused = self.model.model.layers[index].self_attn, self.layers[index]
+        heads = F.linear(x.to(self.dtype), fused.qkv, fused.qkv_bias).view(len(x), -1, self.head_dim)
         turned = self.num_heads + self.num_kv
         qk = heads[:, :turned]
         if hasattr(attention, "q_norm"):
             q, k = qk[:, : self.num_heads], qk[:, self.num_heads :]
-            qk = torch.cat([_norm(q, attention.q_norm), _norm(k, attention.k_norm)], 1)
-        half = self.head_dim // 2
-        swapped = torch.cat([qk[..., half:], qk[..., :half]], -1)
-        qk = torch.addcmul(qk * cos[:, None], swapped, sin[:, None])
+            qk = torch.cat([norm(q, attention.q_norm), norm(k, attention.k_norm)], 1)
+        if self.rotates[index]:
+            half = self.head_dim // 2
+            swapped = torch.cat([qk[..., half:], qk[..., :half]], -1)
+            qk = torch.addcmul(qk * cos[:, None], swapped, sin[:, None])
+        qk = qk.to(self.dtype)
         kv = torch.stack([qk[:, self.num_heads :], heads[:, turned:]], 1)
         return qk[:, : self.num_heads], kv
 
     def _finish(self, index: int, residual: Tensor, attended: Tensor) -> Tensor:
         """Output projection, residual and feed-forward part of a layer."""
-        layer, fused = self.model.model.layers[index], self._fused[index]
-        residual = residual + layer.self_attn.o_proj(attended)
-        gate, up = F.linear(
-            _norm(residual, layer.post_attention_layernorm), fused.gate_up, fused.gate_up_bias
-        ).chunk(2, -1)
-        out: Tensor = residual + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
-        return out
+        layer, fused = self.model.model.layers[index], self.layers[index]
+        residual = residual + F.linear(attended, fused.out, fused.out_bias)
+        normed = norm(residual, layer.post_attention_layernorm).to(self.dtype)
+        gate, up = F.linear(normed, fused.gate_up, fused.gate_up_bias).chunk(2, -1)
+        return residual + F.linear(layer.mlp.act_fn(gate) * up, fused.down, fused.down_bias)
 
     def prefill(self, prefixes: Sequence[npt.NDArray[np.int32]]) -> PrefixBlock:
         """Keys and values of prefixes of similar length, padded to the longest, and their last hidden states."""
@@ -182,9 +216,9 @@ class NativeModel:
         x = self.model.model.embed_tokens(torch.from_numpy(tokens.reshape(-1)).to(self.device))
         cos, sin = self._cos[:longest].repeat(rows, 1), self._sin[:longest].repeat(rows, 1)
         shape = (self.num_layers, 2, rows, self.num_kv, longest, self.head_dim)
-        stored = x.new_empty(shape)
+        stored = x.new_empty(shape, dtype=self.dtype)
         for index, layer in enumerate(self.model.model.layers):
-            q, kv = self._project(index, _norm(x, layer.input_layernorm), cos, sin)
+            q, kv = self.project(index, norm(x, layer.input_layernorm), cos, sin)
             stored[index] = kv.view(rows, longest, 2, self.num_kv, self.head_dim).permute(2, 0, 3, 1, 4)
             attended = causal_attention(q, kv[:, 0], kv[:, 1], rows, self.scale)
             x = self._finish(index, x, attended.flatten(1))
@@ -195,7 +229,7 @@ class NativeModel:
                 ~torch.from_numpy(real)[:, None, None], -torch.inf
             )
             bias = bias.to(self.device, self.dtype)
-        return PrefixBlock(stored, bias, _norm(x[last], self.model.model.norm), lengths)
+        return PrefixBlock(stored, bias, norm(x[last], self.model.model.norm).to(self.dtype), lengths)
 
     def decode(
         self,
@@ -216,8 +250,8 @@ class NativeModel:
         x = self.model.model.embed_tokens(tokens)
         cos, sin = self._cos[positions], self._sin[positions]
         for index, layer in enumerate(self.model.model.layers):
-            q, kv = self._project(index, _norm(x, layer.input_layernorm), cos, sin)
+            q, kv = self.project(index, norm(x, layer.input_layernorm), cos, sin)
             cache[index][:, rows, :, written] = kv
             own = cache[index][:, : len(tokens), :, :used]
             x = self._finish(index, x, decode_attention(q, own, bias, index, plan, self.scale))
-        return _norm(x, self.model.model.norm)
+        return norm(x, self.model.model.norm).to(self.dtype)
