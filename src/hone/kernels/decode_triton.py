@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import triton
@@ -49,17 +48,17 @@ def choose_splits(programs: int, longest: int) -> int:
 
 @triton.jit
 def _attend(
-    q: Any,
-    keys: Any,
-    values: Any,
-    start: Any,
-    end: Any,
-    scale: Any,
+    q: tl.tensor,
+    keys: tl.tensor,
+    values: tl.tensor,
+    start: tl.tensor,
+    end: tl.tensor,
+    scale: tl.tensor,
     M: tl.constexpr,
     N: tl.constexpr,
     DIM: tl.constexpr,
     D: tl.constexpr,
-) -> Any:
+) -> tl.tensor:
     """Attention of `q[M, D]` to the keys in [start, end): output, and log-sum-exp, -inf for an empty range."""
     d = tl.arange(0, D)
     n = tl.arange(0, N)
@@ -87,7 +86,7 @@ def _attend(
 
 
 @triton.jit
-def _split(length: Any, index: Any, count: Any, N: tl.constexpr) -> Any:
+def _split(length: tl.tensor, index: tl.tensor, count: tl.tensor, N: tl.constexpr) -> tl.tensor:
     """The range of split `index` of `count` of a sequence, whole blocks but for its end."""
     size = tl.cdiv(tl.cdiv(length, count), N) * N
     start = tl.minimum(index * size, length)
@@ -96,18 +95,18 @@ def _split(length: Any, index: Any, count: Any, N: tl.constexpr) -> Any:
 
 @triton.jit
 def _prefix_kernel(
-    q: Any,
-    keys: Any,
-    values: Any,
-    tile_rows: Any,
-    tile_base: Any,
-    tile_length: Any,
-    out: Any,
-    lse: Any,
-    batch: Any,
-    heads: Any,
-    head_stride: Any,
-    scale: Any,
+    q: tl.tensor,
+    keys: tl.tensor,
+    values: tl.tensor,
+    tile_rows: tl.tensor,
+    tile_base: tl.tensor,
+    tile_length: tl.tensor,
+    out: tl.tensor,
+    lse: tl.tensor,
+    batch: tl.tensor,
+    heads: tl.tensor,
+    head_stride: tl.tensor,
+    scale: tl.tensor,
     ROWS: tl.constexpr,
     REP: tl.constexpr,
     M: tl.constexpr,
@@ -133,18 +132,18 @@ def _prefix_kernel(
 
 @triton.jit
 def _suffix_kernel(
-    q: Any,
-    keys: Any,
-    values: Any,
-    slots: Any,
-    used: Any,
-    out: Any,
-    lse: Any,
-    batch: Any,
-    heads: Any,
-    slot_stride: Any,
-    head_stride: Any,
-    scale: Any,
+    q: tl.tensor,
+    keys: tl.tensor,
+    values: tl.tensor,
+    slots: tl.tensor,
+    used: tl.tensor,
+    out: tl.tensor,
+    lse: tl.tensor,
+    batch: tl.tensor,
+    heads: tl.tensor,
+    slot_stride: tl.tensor,
+    head_stride: tl.tensor,
+    scale: tl.tensor,
     REP: tl.constexpr,
     M: tl.constexpr,
     N: tl.constexpr,
@@ -168,11 +167,11 @@ def _suffix_kernel(
 
 @triton.jit
 def _merge_kernel(
-    parts: Any,
-    lses: Any,
-    out: Any,
-    count: Any,
-    stride: Any,
+    parts: tl.tensor,
+    lses: tl.tensor,
+    out: tl.tensor,
+    count: tl.tensor,
+    stride: tl.tensor,
     P: tl.constexpr,
     R: tl.constexpr,
     DIM: tl.constexpr,
@@ -237,7 +236,7 @@ def decode_attention(
         q, suffixes[0], suffixes[1], slots, used, parts[prefix_splits], lses[prefix_splits],
         batch, heads, suffixes.stride(1), suffixes.stride(2), scale,
         REP=rep, M=max(LEAST_QUERIES, triton.next_power_of_2(rep)), N=BLOCK_KEYS, DIM=dim, D=block,
-        num_warps=4, num_stages=3,
+        num_warps=4, num_stages=2,
     )  # fmt: skip
     padded = triton.next_power_of_2(count)
     merged = max(1, MERGED_PARTS // padded)
