@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from hone.kernels import decode_triton
-from hone.kernels.decode_triton import Tiles, choose_splits, decode_attention, rows_per_tile
+from hone.kernels.decode_tiles import Tiles, group_rows, rows_per_tile
+from hone.kernels.decode_triton import choose_splits, decode_attention
 
 DEVICE = "cuda" if torch.cuda.is_available() and os.environ["TRITON_INTERPRET"] == "0" else "cpu"
 
@@ -24,18 +25,13 @@ def _few_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decode_triton, "PROGRAMS", 1)
 
 
-def make_tiles(groups: list[list[int]], base: list[int], lengths: list[int], rows: int, tiles: int) -> Tiles:
-    """Tiles of `rows` rows for groups of batch rows; `tiles` of them, those at the end empty."""
-    table = np.full((tiles, rows), -1, np.int32)
-    places, sizes = np.zeros(tiles, np.int64), np.zeros(tiles, np.int64)
-    at = 0
-    for group, first, length in zip(groups, base, lengths):
-        for start in range(0, len(group), rows):
-            part = group[start : start + rows]
-            table[at, : len(part)] = part
-            places[at], sizes[at] = first, length
-            at += 1
-    return Tiles(*(torch.from_numpy(x).to(DEVICE) for x in (table, places, sizes)))
+def make_tiles(groups: list[list[int]], base: list[int], lengths: list[int], width: int) -> Tiles:
+    """Tiles of groups of batch rows, and two empty ones behind them."""
+    group_of = {row: i for i, group in enumerate(groups) for row in group}
+    table, examples = group_rows([group_of[row] for row in sorted(group_of)], width)
+    table = np.concatenate([table, np.full((2, width), -1, np.int32)])
+    found = [[values[group_of[row]] for row in examples] + [0, 0] for values in (base, lengths)]
+    return Tiles(*(torch.from_numpy(np.asarray(x)).to(DEVICE) for x in (table, *found)))
 
 
 def reference(q, prefix, own, scale):
@@ -62,9 +58,8 @@ def case(rep: int, dim: int, sizes: list[int], idle: int, dtype: torch.dtype, se
     q = torch.randn(batch, num_kv * rep, dim, dtype=dtype, device=DEVICE)
     prefixes = torch.randn(2, num_kv, sum(lengths) + 9, dim, dtype=dtype, device=DEVICE)
     suffixes = torch.randn(2, batch + 3, num_kv, 160, dim, dtype=dtype, device=DEVICE)
-    rows = rows_per_tile(max(sizes), rep)
-    needed = sum(-(-len(g) // rows) for g in groups)
-    tiles = make_tiles(groups, base, [*lengths, 0], rows, needed + 2)
+    groups = [group for group in groups if group]
+    tiles = make_tiles(groups, base, [*lengths, 0], rows_per_tile(max(sizes), rep))
     scale = dim**-0.5
     device_tables = torch.from_numpy(slots).to(DEVICE), torch.from_numpy(used).to(DEVICE)
     got = decode_attention(q, prefixes, suffixes, tiles, *device_tables, scale, 256, 256)
@@ -105,7 +100,7 @@ def test_changed_tables_are_read_from_the_device_at_every_call() -> None:
     q = torch.randn(2, 2, 32, device=DEVICE)
     prefixes = torch.randn(2, 1, 90, 32, device=DEVICE)
     suffixes = torch.randn(2, 3, 1, 80, 32, device=DEVICE)
-    tiles = make_tiles([[0, 1]], [0], [10], 8, 2)
+    tiles = make_tiles([[0, 1]], [0], [10], 8)
     slots, used = torch.tensor([0, 1], device=DEVICE), torch.tensor([3, 70], device=DEVICE)
 
     def check() -> None:
@@ -129,7 +124,3 @@ def test_few_rows_and_long_texts_are_split_and_many_rows_are_not(monkeypatch: py
     assert choose_splits(8, 512) == 8
     assert choose_splits(2048, 8192) == 8
     assert choose_splits(8, 1) == 1
-    assert rows_per_tile(16, 2) == 16
-    assert rows_per_tile(1000, 2) == 64
-    assert rows_per_tile(1, 7) == 2
-    assert rows_per_tile(1, 200) == 1

@@ -9,35 +9,19 @@ Sums run in float32, log-sum-exps are to base 2. All lengths are read from devic
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from hone.kernels.decode_tiles import LEAST_QUERIES, Tiles
+
 LOG2_E = math.log2(math.e)
 BLOCK_KEYS = 64  # keys of one step of a program
-LEAST_QUERIES = 16  # the least rows of a tile that tensor cores multiply
-MOST_QUERIES = 128  # queries of one tile, so that its accumulator stays in registers
 PROGRAMS = 512  # enough to fill the largest GPUs several times over
 MERGED_PARTS = 16  # parts that one program of the last kernel reads
 LONGEST_SPLIT = 1024  # keys; longer ones would leave few programs running at the end
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """Which rows of the batch follow which prefix. A row is in exactly one tile, a prefix in as many as it needs."""
-
-    rows: Tensor  # [tiles, R] int32 row of the batch, -1 where there is none
-    base: Tensor  # [tiles] int64 place of the prefix's first token among the stored ones
-    length: Tensor  # [tiles] int64 tokens of the prefix, 0 for rows that follow none
-
-
-def rows_per_tile(largest_group: int, queries_per_key: int) -> int:
-    """How many rows share a tile when the largest group has `largest_group` rows."""
-    wanted = triton.next_power_of_2(largest_group * queries_per_key)
-    return max(1, min(max(wanted, LEAST_QUERIES), MOST_QUERIES) // queries_per_key)
 
 
 def choose_splits(programs: int, longest: int) -> int:
