@@ -8,7 +8,9 @@ from hone.kernels.decode_tiles import group_rows, rows_per_tile
 @pytest.mark.parametrize(
     ("group", "rep", "rows"), [(16, 2, 16), (1000, 2, 64), (1, 7, 2), (1, 1, 16), (1, 200, 1), (33, 1, 64)]
 )
-def test_tiles_hold_the_largest_group_within_what_a_kernel_can_multiply(group: int, rep: int, rows: int) -> None:
+def test_tiles_hold_the_largest_group_within_what_a_kernel_can_multiply(
+    group: int, rep: int, rows: int
+) -> None:
     assert rows_per_tile(group, rep) == rows
 
 

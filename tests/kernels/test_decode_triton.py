@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import pairwise
 
 import pytest
 
@@ -52,7 +53,7 @@ def case(rep: int, dim: int, sizes: list[int], idle: int, dtype: torch.dtype, se
     used[rng.integers(batch)] = 1
     order, slots = rng.permutation(batch), rng.permutation(batch + 3)[:batch]
     starts = np.cumsum([0, *sizes])
-    groups = [order[a:b].tolist() for a, b in zip(starts, starts[1:])] + [order[starts[-1] :].tolist()]
+    groups = [order[a:b].tolist() for a, b in pairwise(starts)] + [order[starts[-1] :].tolist()]
     base = np.cumsum([5, *lengths]).tolist()
     torch.manual_seed(seed)
     q = torch.randn(batch, num_kv * rep, dim, dtype=dtype, device=DEVICE)

@@ -55,7 +55,9 @@ def test_tokens_equal_in_lower_precision_away_from_the_boundaries(dtype: torch.d
     clear = (cdf - u[:, None]).abs().min(-1).values > 1e-6
     assert clear.sum() >= 11
     assert torch.equal(tokens[clear], want[clear])
-    torch.testing.assert_close(logprobs.double(), exact.gather(1, tokens[:, None])[:, 0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        logprobs.double(), exact.gather(1, tokens[:, None])[:, 0], atol=1e-5, rtol=1e-5
+    )
 
 
 def test_every_token_has_its_share_of_the_uniforms() -> None:

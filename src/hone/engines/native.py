@@ -11,14 +11,15 @@ from hone.core.sampling import Completion, SampledPolicy, SampleRequest
 from hone.engines.barrier import BarrierEngine
 from hone.engines.cache import CACHE_SHARE, PrefixStore, SuffixCache, memory_bytes, resolve_slots
 from hone.engines.checks import end_tokens
-from hone.engines.decoding import Decoding, plan_work
+from hone.engines.decoding import Decoding, Work, plan_work
 from hone.engines.native_model import NativeModel, unsupported
+from hone.engines.static_batch import StaticBatch
+from hone.engines.static_decoding import StaticDecoding
 from hone.engines.stops import Stops
 
-CHUNK = {
-    "cpu": 1,
-    "cuda": 8,
-}  # tokens sampled between two looks at what has ended: each look makes a GPU wait
+# Tokens sampled between two looks at what has ended: each look makes a GPU wait.
+CHUNK = {"cpu": 1, "cuda": 16}
+STATIC_DEVICES = {"cuda"}  # decode by steps of fixed shape, which can be captured and replayed
 
 
 class NativeEngine(BarrierEngine):
@@ -26,7 +27,7 @@ class NativeEngine(BarrierEngine):
 
     `max_slots` is how many rollouts are decoded at once (default: as many as an eighth of the machine's
     memory holds, at most 512 on a CPU and 1024 on a GPU); `chunk` is how many tokens are sampled between two
-    looks at what has ended (default 1 on a CPU, 8 on a GPU). Neither changes what is sampled, but for the
+    looks at what has ended (default 1 on a CPU, 16 on a GPU). Neither changes what is sampled, but for the
     rounding of the logits. Raises EngineError for a model that it cannot serve.
     """
 
@@ -48,12 +49,19 @@ class NativeEngine(BarrierEngine):
         self._chunk = chunk or CHUNK.get(self._model.device.type, 1)
         self._stops = Stops(policy.tokenizer, end_tokens(policy), policy.model.config.vocab_size)
         self._suffixes = SuffixCache()
-        self._store = PrefixStore(int(CACHE_SHARE * memory_bytes(self._model.device)))
+        prefix_bytes = int(CACHE_SHARE * memory_bytes(self._model.device))
+        self._store = PrefixStore(prefix_bytes)
+        self._static: StaticBatch | None = None
+        if self._model.device.type in STATIC_DEVICES:
+            vocabulary = policy.model.config.vocab_size
+            self._static = StaticBatch(self._model, end_tokens(policy), vocabulary, prefix_bytes)
 
     def refresh(self) -> None:
         """Take the policy's present weights; drop every cached prefix."""
         self._model.refresh(self.policy.version)
         self._store.clear()
+        if self._static is not None:
+            self._static.forget_prefixes()
         self.version = self._model.version
 
     def run(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
@@ -62,10 +70,10 @@ class NativeEngine(BarrierEngine):
         slot_bytes = 2 * model.num_layers * model.num_kv * work.width * model.head_dim * model.dtype.itemsize
         slots = min(self._max_slots or resolve_slots(model.device, slot_bytes), len(work.prefixes))
         with torch.inference_mode():
-            model.prepare(max(len(p) for p in work.prefixes) + work.width)
-            shape = (model.num_layers, 2, slots, model.num_kv, work.width, model.head_dim)
-            self._suffixes.ensure(shape, model.dtype, model.device)
-            Decoding(model, self._stops, self._store, self._suffixes, work, slots, self._chunk).run()
+            if self._static is not None:
+                StaticDecoding(model, self._stops, self._static, work, slots, self._chunk).run()
+            else:
+                self._decode(work, slots)
         completions = iter(
             Completion(
                 tokens[:length].copy(),
@@ -78,3 +86,11 @@ class NativeEngine(BarrierEngine):
             )
         )
         return [[next(completions) for _ in range(r.n)] for r in requests]
+
+    def _decode(self, work: Work, slots: int) -> None:
+        """Sample by steps whose shapes follow what is live."""
+        model = self._model
+        model.prepare(max(len(p) for p in work.prefixes) + work.width)
+        shape = (model.num_layers, 2, slots, model.num_kv, work.width, model.head_dim)
+        self._suffixes.ensure(shape, model.dtype, model.device)
+        Decoding(model, self._stops, self._store, self._suffixes, work, slots, self._chunk).run()

@@ -33,7 +33,7 @@ def unsupported(model: Any) -> str | None:
     windows = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
     if any(kind != "full_attention" for kind in layers) or (not layers and windows):
         return "it uses sliding-window attention"
-    if model.model.rotary_emb.rope_type == "longrope":
+    if model.model.rotary_emb.rope_type in ("longrope", "dynamic"):
         return "its rotary embedding changes with the length of the text"
     for name, module in model.model.layers.named_modules():
         if name.endswith("_proj") and type(module) is not nn.Linear:
@@ -166,6 +166,12 @@ class NativeModel:
             self._cos = self._sin = torch.empty(0, self.head_dim, dtype=residual_dtype, device=self.device)
         self.version = version
 
+    def addresses(self) -> tuple[int, ...]:
+        """Where everything that decoding reads lies. Training in place and `refresh` leave it there."""
+        weights = [weight for layer in self.layers for weight in vars(layer).values()]
+        tensors = [*weights, self.head, self.head_bias, self._cos, self._sin, *self.model.model.parameters()]
+        return tuple(tensor.data_ptr() for tensor in tensors if tensor is not None)
+
     def prepare(self, length: int) -> None:
         """Tabulate the module's own rotary embedding for positions below `length`."""
         if len(self._cos) < length:
@@ -174,6 +180,10 @@ class NativeModel:
             # The rotation is x cos + (-x2, x1) sin; with the sign in the table, halves only change places.
             half = self.head_dim // 2
             self._cos, self._sin = cos[0], torch.cat([-sin[0, :, :half], sin[0, :, half:]], -1)
+
+    def rotary(self, positions: Int[Tensor, "N"]) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
+        """Cosines and sines of positions; the first half of the sines is negated."""
+        return self._cos[positions], self._sin[positions]
 
     def logits(self, hidden: Float[Tensor, "rows width"]) -> Float[Tensor, "rows vocabulary"]:
         """Next-token logits of last hidden states."""
@@ -248,7 +258,7 @@ class NativeModel:
         """
         rows = torch.arange(len(tokens), device=self.device)
         x = self.model.model.embed_tokens(tokens)
-        cos, sin = self._cos[positions], self._sin[positions]
+        cos, sin = self.rotary(positions)
         for index, layer in enumerate(self.model.model.layers):
             q, kv = self.project(index, norm(x, layer.input_layernorm), cos, sin)
             cache[index][:, rows, :, written] = kv

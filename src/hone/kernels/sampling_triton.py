@@ -16,7 +16,12 @@ CHUNK = 4096  # tokens of the vocabulary that one program reads
 
 @triton.jit
 def _scaled(
-    logits: tl.tensor, temperature: tl.tensor, row: tl.tensor, at: tl.tensor, size: tl.tensor, WIDE: tl.constexpr
+    logits: tl.tensor,
+    temperature: tl.tensor,
+    row: tl.tensor,
+    at: tl.tensor,
+    size: tl.tensor,
+    WIDE: tl.constexpr,
 ) -> tl.tensor:
     """Logits of one chunk over the temperature of their row; -inf past the vocabulary."""
     x = tl.load(logits + row * size + at, mask=at < size, other=float("-inf"))
@@ -86,9 +91,13 @@ def _draw_kernel(
     token = tl.minimum(tl.min(tl.where(passed, at, size), 0), last)
 
     is_greedy = tl.load(greedy + row) != 0
-    best = tl.min(tl.where(high == highest, tl.load(tops + row * chunks + c, mask=c < chunks, other=size), size), 0)
+    best = tl.min(
+        tl.where(high == highest, tl.load(tops + row * chunks + c, mask=c < chunks, other=size), size), 0
+    )
     token = tl.minimum(tl.where(is_greedy, best, token), size - 1)
-    chosen = tl.load(logits + row * size + token).to(mass_in.dtype) / tl.load(temperature + row).to(mass_in.dtype)
+    chosen = tl.load(logits + row * size + token).to(mass_in.dtype) / tl.load(temperature + row).to(
+        mass_in.dtype
+    )
     logprob = (chosen - highest) - tl.log(total).to(mass_in.dtype)
     # Times zero: a point mass has the logprob 0, but a row that is not finite keeps its NaN.
     logprob = tl.where(is_greedy, logprob * 0.0, logprob)
