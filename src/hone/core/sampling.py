@@ -68,7 +68,7 @@ class SampleRequest:
 
 
 class SampledPolicy(Protocol):
-    """What an engine reads of a policy. The model's weights are read in place, never copied.
+    """What an engine reads of a policy. Weights are read in place, or copied at `refresh` into the autocast dtype.
 
     `version` grows by one whenever the weights change; an engine that was not refreshed since refuses to sample.
     """
@@ -91,6 +91,11 @@ class SampledPolicy(Protocol):
     @property
     def device(self) -> Any:
         """The torch device of the weights."""
+        ...
+
+    @property
+    def autocast(self) -> Any:
+        """The torch dtype of forward passes where it differs from the weights'; None if it does not."""
         ...
 
 

@@ -158,7 +158,8 @@ class TransformersEngine(BarrierEngine):
 
         ended = _Ended(self._stops, params, processor, look)
         config = GenerationConfig(max_new_tokens=params.max_tokens, do_sample=False, pad_token_id=0)
-        with torch.inference_mode(), _plain(model, config):
+        autocast = torch.autocast(device.type, self.policy.autocast, enabled=self.policy.autocast is not None)
+        with torch.inference_mode(), autocast, _plain(model, config):
             model.generate(
                 torch.from_numpy(tokens).to(device),
                 attention_mask=torch.from_numpy(mask).to(device),
