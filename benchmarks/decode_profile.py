@@ -19,8 +19,10 @@ from typing import Any
 
 import torch
 from machine import add_size, arguments, facts, run, spread, table, workload_of, write
+from torch._C._profiler import _ExperimentalConfig
 from torch.profiler import ProfilerActivity, profile
 
+from hone.core.errors import EngineError
 from hone.policies import shapes
 from hone.training.bench.stepping import Bench
 
@@ -61,9 +63,12 @@ def by_profiler(bench: Bench) -> dict[str, float]:
     kinds = [ProfilerActivity.CPU]
     if bench.device.type == "cuda":
         kinds.append(ProfilerActivity.CUDA)
-    with profile(activities=kinds) as found:
+    everywhere = _ExperimentalConfig(profile_all_threads=True)  # engines run in a thread of their own
+    with profile(activities=kinds, experimental_config=everywhere) as found:
         wall = bench.sample()
     inside = computing(found.events(), bench.device)
+    if not inside:
+        raise EngineError("The profiler saw no kernel.", "Report this: it is a bug.")
     return {"wall": wall, "kernels": inside, "overhead": 1 - inside / wall}
 
 
