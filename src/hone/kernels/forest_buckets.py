@@ -6,7 +6,7 @@ answers of one length, its rows are views and nothing is gathered, scattered or 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from hone.core.forest import Forest
+
+LONG = 256  # queries
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,14 @@ class Rows:
         else:
             self.take(into).copy_(rows)
 
+    def blank(self, x: Tensor) -> Tensor:
+        """What `take` gives, with values that nobody may read."""
+        if self.start is None:
+            return x.new_empty(self.count, self.length, *x.shape[1:])
+        return self.take(x)
+
     def put_back(self, into: Tensor, rows: Tensor) -> None:
-        """Write rows that `take` gave and that were changed in place; views are there already."""
+        """Write rows that `take` or `blank` gave and that were changed in place; views are there already."""
         if self.start is None:
             self.write(into, rows)
 
@@ -72,21 +80,38 @@ class Bucket:
 
 def buckets(forest: Forest, device: torch.device) -> tuple[Bucket, ...]:
     """Plan the attention of `forest`: the buckets of segments first, then those of shared contexts."""
-    out: list[Bucket] = []
     own = [np.arange(start, start + size) for start, size in forest.segments]
-    for group in _similar([(len(x), len(x)) for x in own]):
-        rows = _rows([own[i] for i in group], device)
+    out = []
+    for group in _groups([(run, run) for run in own]):
+        rows = _rows([run for run, _ in group], device)
         out.append(Bucket(rows, rows, True, None))
-    families = forest.families
-    for group in _similar([(len(f.queries), len(f.context)) for f in families]):
-        queries = _rows([families[i].queries for i in group], device)
-        keys = _rows([families[i].context for i in group], device)
+    for group in _groups([(f.queries, f.context) for f in forest.families]):
+        queries, keys = (_rows(runs, device) for runs in zip(*group))
         bias = None
         if keys.padding is not None:
             bias = torch.zeros(keys.padding.shape, device=device).masked_fill_(keys.padding, float("-inf"))
             bias = bias[:, None, None, :]
         out.append(Bucket(queries, keys, False, bias))
     return tuple(out)
+
+
+Runs = tuple[np.ndarray, np.ndarray]  # stored places of some queries and of their keys
+
+
+def _groups(items: list[Runs]) -> list[list[Runs]]:
+    """The items of each bucket: those of similar length, but no long ones of unequal length.
+
+    Many queries are worth a call of their own, which reads them where they lie, more than they are worth a padded copy.
+    """
+    out = []
+    for group in _similar([(len(q), len(k)) for q, k in items]):
+        chosen = [items[i] for i in group]
+        if len({(len(q), len(k)) for q, k in chosen}) > 1:
+            out += [[item] for item in chosen if len(item[0]) >= LONG]
+            chosen = [item for item in chosen if len(item[0]) < LONG]
+        if chosen:
+            out.append(chosen)
+    return out
 
 
 def _similar(lengths: list[tuple[int, int]], waste: float = 0.25) -> list[list[int]]:
@@ -104,7 +129,7 @@ def _similar(lengths: list[tuple[int, int]], waste: float = 0.25) -> list[list[i
     return groups
 
 
-def _rows(runs: list[np.ndarray], device: torch.device) -> Rows:
+def _rows(runs: Sequence[np.ndarray], device: torch.device) -> Rows:
     """The rows of some runs of stored places."""
     lengths = np.array([len(run) for run in runs])
     longest = int(lengths.max())
@@ -131,21 +156,24 @@ def _rows(runs: list[np.ndarray], device: torch.device) -> Rows:
 
 def forward(q: Tensor, k: Tensor, v: Tensor, plan: tuple[Bucket, ...], scale: float) -> tuple[Tensor, Tensor]:
     """`q[N, H, D]`, `k[N, Hkv, D]`, `v` -> the output `[N, H, D]` and its log-sum-exp `[H, N]`."""
+    num_kv = k.shape[1]
     out = q.new_empty(q.shape)
     lse = q.new_empty(q.shape[1], q.shape[0], dtype=torch.promote_types(q.dtype, torch.float32))
-    for q_r, out_r, lse_r in _repeats(k.shape[1], q, out, lse.T):
-        for bucket in plan:
-            queries, keys = bucket.queries, bucket.keys
-            part, part_lse = _attend(queries.take(q_r), keys.take(k), keys.take(v), bucket, scale)
-            # Each place is in one own bucket and at most one shared bucket; own buckets come first.
+    for bucket in plan:
+        queries, keys = bucket.queries, bucket.keys
+        q_rows, k_rows, v_rows = queries.take(q), keys.take(k), keys.take(v)
+        # Each place is in one own bucket and at most one shared bucket; own buckets come first.
+        out_rows, lse_rows = (queries.blank(x) if bucket.own else queries.take(x) for x in (out, lse.T))
+        for q_r, out_r, lse_r in _repeats(num_kv, q_rows, out_rows, lse_rows):
+            part, part_lse = _attend(q_r, k_rows, v_rows, bucket, scale)
             if bucket.own:
-                queries.write(out_r, part)
-                queries.write(lse_r, part_lse)
-                continue
-            own, own_lse = queries.take(out_r), queries.take(lse_r)
-            share = torch.sigmoid(part_lse - own_lse)[..., None]
-            queries.put_back(out_r, own.lerp_(part, share.to(own.dtype)))
-            queries.put_back(lse_r, torch.logaddexp(own_lse, part_lse, out=own_lse))
+                out_r.copy_(part)
+                lse_r.copy_(part_lse)
+            else:
+                out_r.lerp_(part, torch.sigmoid(part_lse - lse_r)[..., None].to(part.dtype))
+                lse_r.copy_(torch.logaddexp(lse_r, part_lse))
+        queries.put_back(out, out_rows)
+        queries.put_back(lse.T, lse_rows)
     return out, lse
 
 
@@ -154,38 +182,38 @@ def backward(
     plan: tuple[Bucket, ...], scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Gradients of `q`, `k` and `v`, given that of the output."""
-    grads = tuple(x.new_empty(x.shape) for x in (q, k, v))
-    repeats = _repeats(k.shape[1], q, grads[0], grad, out, lse.T)
-    for nth, (q_r, into_q, grad_r, out_r, lse_r) in enumerate(repeats):
-        for bucket in plan:
-            queries, keys = bucket.queries, bucket.keys
-            grad_rows, lse_rows = queries.take(grad_r), queries.take(lse_r)
-            if queries.padding is not None:
-                # Padding repeats place 0: its probabilities exp(S - lse) and its gradient must be nothing.
-                grad_rows = grad_rows.masked_fill(queries.padding[..., None, None], 0.0)
-                lse_rows = lse_rows.masked_fill(queries.padding[..., None], float("inf"))
-            part_q, part_k, part_v = _attend_backward(
-                grad_rows, queries.take(q_r), keys.take(k), keys.take(v), queries.take(out_r), lse_rows,
-                bucket, scale,
-            )  # fmt: skip
-            if bucket.own:
-                queries.write(into_q, part_q)
-            else:
-                queries.add(into_q, part_q)
-            for into, part in zip(grads[1:], (part_k, part_v)):
-                if bucket.own and nth == 0:
-                    keys.write(into, part)
-                else:
-                    keys.add(into, part)
-    return grads[0], grads[1], grads[2]
+    num_kv = k.shape[1]
+    grads = q.new_empty(q.shape), k.new_empty(k.shape), v.new_empty(v.shape)
+    for bucket in plan:
+        queries, keys = bucket.queries, bucket.keys
+        k_rows, v_rows = keys.take(k), keys.take(v)
+        rows = [queries.take(x) for x in (q, grad, out, lse.T)]
+        if queries.padding is not None:
+            # Padding repeats place 0: its probabilities exp(S - lse) and its gradient must be nothing.
+            rows[1].masked_fill_(queries.padding[..., None, None], 0.0)
+            rows[3].masked_fill_(queries.padding[..., None], float("inf"))
+        parts_q = queries.blank(grads[0]) if bucket.own else torch.empty_like(rows[0])
+        sums: list[Tensor] = []
+        for q_r, grad_r, out_r, lse_r, part_q in _repeats(num_kv, *rows, parts_q):
+            found = _attend_backward(grad_r, q_r, k_rows, v_rows, out_r, lse_r, bucket, scale)
+            part_q.copy_(found[0])
+            sums = [a.add_(b) for a, b in zip(sums, found[1:])] if sums else list(found[1:])
+        if bucket.own:
+            queries.put_back(grads[0], parts_q)
+            keys.write(grads[1], sums[0])
+            keys.write(grads[2], sums[1])
+        else:
+            for at, into, part in zip((queries, keys, keys), grads, (parts_q, *sums)):
+                at.add(into, part)
+    return grads
 
 
-def _repeats(num_kv: int, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Views `[N, Hkv, ...]` of tensors `[N, H, ...]`: one query head of every key-value head at a time, so that keys
-    are never copied for the heads that share them."""
-    grouped = [x.unflatten(1, (num_kv, -1)) for x in tensors]
-    for nth in range(grouped[0].shape[2]):
-        yield tuple(x[:, :, nth] for x in grouped)
+def _repeats(num_kv: int, *rows: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Views `[rows, L, Hkv, ...]` of `[rows, L, H, ...]`: one query head of every key-value head at a time, so that
+    keys are never copied for the heads that share them."""
+    grouped = [x.unflatten(2, (num_kv, -1)) for x in rows]
+    for nth in range(grouped[0].shape[3]):
+        yield tuple(x[:, :, :, nth] for x in grouped)
 
 
 def _fused(q: Tensor) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -178,11 +179,12 @@ def flash_backward(
 def _same_every_time() -> Iterator[None]:
     """Ask torch for the deterministic variant of a kernel: by default, flash attention adds up the gradient of a query
     in the order in which its blocks happen to finish."""
-    mode, fill = torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
+    options: Any = torch.utils.deterministic
+    mode, fill = torch.get_deterministic_debug_mode(), options.fill_uninitialized_memory
     torch.set_deterministic_debug_mode("error")
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    options.fill_uninitialized_memory = False  # a check for code that reads what it never wrote
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(mode)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        options.fill_uninitialized_memory = fill

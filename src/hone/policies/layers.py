@@ -43,7 +43,7 @@ def running(model: Any, compiled: bool, recompute: bool) -> Iterator[None]:
     for layer in layers:
         forward: Callable[..., Any] = layer.forward
         if compiled:
-            forward = partial(_compiled(type(layer)), layer)
+            forward = partial(_compiled(type(layer)), layer)  # type: ignore[arg-type]
         if recompute:
             forward = _recomputed(model, forward)
         layer.forward = forward  # type: ignore[method-assign]
