@@ -20,7 +20,7 @@ FAMILIES = {
     "mistral": ("Mistral", {"sliding_window": None, "num_key_value_heads": 1}),
     "smollm": ("Llama", {"tie_word_embeddings": True, "hidden_size": 24, "num_attention_heads": 3,
                          "num_key_value_heads": 1}),
-    "smollm3": ("SmolLM3", {"num_hidden_layers": 5, "no_rope_layers": [1, 0, 1, 1, 0], "mlp_bias": True}),
+    "smollm3": ("SmolLM3", {"num_hidden_layers": 3, "no_rope_layers": [1, 0, 1], "mlp_bias": True}),
     "scaled": ("Llama", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4,
                                              "original_max_position_embeddings": 16}}),
 }  # fmt: skip

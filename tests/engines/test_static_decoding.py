@@ -62,8 +62,7 @@ def test_tokens_equal_dynamic_decoding(
     assert len({len(c.tokens) for c in chain(*want)}) > 4  # rollouts ended at different times
 
 
-@pytest.mark.parametrize("slots", [1, 3, 7, 40])
-@pytest.mark.parametrize("chunk", [1, 4, 32])
+@pytest.mark.parametrize(("slots", "chunk"), [(1, 32), (3, 4), (7, 1), (40, 4)])
 def test_refills_and_looks_decide_nothing(slots: int, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = policy(dtype=torch.float64)
     engine = static(monkeypatch, subject, max_slots=slots, chunk=chunk)
@@ -134,15 +133,7 @@ def test_a_row_that_ended_keeps_what_it_has(monkeypatch: pytest.MonkeyPatch) -> 
 class DeviceOnly(TorchDispatchMode):
     """Refuses every operation by which host data reaches a tensor or a tensor's data reaches the host."""
 
-    REFUSED = (
-        "_local_scalar_dense",
-        "lift_fresh",
-        "item",
-        "nonzero",
-        "masked_select",
-        "unique",
-        "_to_copy_host",
-    )
+    REFUSED = ("_local_scalar_dense", "lift_fresh", "nonzero", "masked_select", "unique", "_unique")
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,8 +142,7 @@ class DeviceOnly(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
         self.calls += 1
-        if any(name.startswith(refused) for refused in self.REFUSED):
-            raise AssertionError(f"a static step calls {name}")
+        assert name not in self.REFUSED, f"a static step calls {name}"
         if name in ("index", "index_put_"):
             masks = [i for i in args[1] if i is not None and i.dtype == torch.bool]
             assert not masks, "indexing by a mask waits for its count"

@@ -6,17 +6,21 @@ import os
 from itertools import chain
 
 import pytest
+import torch
 
-os.environ.setdefault("TRITON_INTERPRET", "1")
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 pytest.importorskip("triton")
 
 import numpy as np
-import torch
 
 from engines.engine_models import policy, request, tokens_of
 from hone.engines import NativeEngine
 from hone.engines.triton_operations import TritonOperations
 
+pytestmark = pytest.mark.skipif(
+    os.environ.get("TRITON_INTERPRET") != "1", reason="the GPU's own tests are elsewhere"
+)
 ASKED = [
     request("abc", n=3, max_tokens=5, path=(0,)),
     request("defghij.0 abcdefgh", n=2, max_tokens=4, path=(1,), temperature=0.7),
@@ -24,13 +28,18 @@ ASKED = [
 ]
 
 
+def by_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines made from here on decode by static steps of Triton's kernels."""
+    monkeypatch.setattr("hone.engines.native.STATIC_DEVICES", {"cpu"})
+    monkeypatch.setattr("hone.engines.static_batch.choose_operations", TritonOperations)
+    monkeypatch.setattr("hone.kernels.decode_triton.PROGRAMS", 1)
+
+
 @pytest.mark.parametrize("family", ["llama", "qwen3", "smollm3"])
 def test_tokens_and_logprobs_equal_dynamic_decoding(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = policy(family)
     want = NativeEngine(subject).run(ASKED)
-    monkeypatch.setattr("hone.engines.native.STATIC_DEVICES", {"cpu"})
-    monkeypatch.setattr("hone.engines.static_batch.choose_operations", TritonOperations)
-    monkeypatch.setattr("hone.kernels.decode_triton.PROGRAMS", 1)
+    by_triton(monkeypatch)
     got = NativeEngine(subject, max_slots=4, chunk=3).run(ASKED)
     assert tokens_of(got) == tokens_of(want)
     for a, b in zip(chain(*got), chain(*want)):
@@ -41,19 +50,15 @@ def test_a_truncated_sampler_and_another_activation_stay_plain(monkeypatch: pyte
     subject = policy("qwen2", hidden_act="gelu")
     asked = [request("abc", n=2, max_tokens=2, top_k=3)]
     want = NativeEngine(subject).run(asked)
-    monkeypatch.setattr("hone.engines.native.STATIC_DEVICES", {"cpu"})
-    monkeypatch.setattr("hone.engines.static_batch.choose_operations", TritonOperations)
-    monkeypatch.setattr("hone.kernels.decode_triton.PROGRAMS", 1)
+    by_triton(monkeypatch)
     assert tokens_of(NativeEngine(subject, chunk=2).run(asked)) == tokens_of(want)
 
 
-def test_half_precision_agrees_with_plain_operations_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_precision_agrees_with_dynamic_decoding_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
     # The interpreter multiplies no bfloat16 matrices; float16 takes the same path.
     subject = policy(autocast=torch.float16)
-    monkeypatch.setattr("hone.engines.native.STATIC_DEVICES", {"cpu"})
     want = NativeEngine(subject).run(ASKED[:1])
-    monkeypatch.setattr("hone.engines.static_batch.choose_operations", TritonOperations)
-    monkeypatch.setattr("hone.kernels.decode_triton.PROGRAMS", 1)
+    by_triton(monkeypatch)
     got = NativeEngine(subject).run(ASKED[:1])
     assert tokens_of(got) == tokens_of(want)
     for a, b in zip(chain(*got), chain(*want)):

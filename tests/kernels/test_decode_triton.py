@@ -6,18 +6,19 @@ import os
 from itertools import pairwise
 
 import pytest
+import torch
 
-os.environ.setdefault("TRITON_INTERPRET", "1")
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 pytest.importorskip("triton")
 
 import numpy as np
-import torch
 
 from hone.kernels import decode_triton
 from hone.kernels.decode_tiles import Tiles, group_rows, rows_per_tile
 from hone.kernels.decode_triton import choose_splits, decode_attention
 
-DEVICE = "cuda" if torch.cuda.is_available() and os.environ["TRITON_INTERPRET"] == "0" else "cpu"
+DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 
 
 @pytest.fixture(autouse=True)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+import torch
 
-os.environ.setdefault("TRITON_INTERPRET", "1")
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 pytest.importorskip("triton")
 
-import torch
 import torch.nn.functional as F
 
 from hone.kernels.layer_triton import add_and_norm, rotate_and_store, silu_gate
 
 LIMITS = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
+DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 DTYPES = pytest.mark.parametrize("dtype", LIMITS)
+
+
+@pytest.fixture(autouse=True)
+def _on_device() -> Iterator[None]:
+    with torch.device(DEVICE):
+        yield
 
 
 def close(got: torch.Tensor, want: torch.Tensor, dtype: torch.dtype) -> None:

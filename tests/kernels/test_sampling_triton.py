@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
+import torch
 
-os.environ.setdefault("TRITON_INTERPRET", "1")
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 pytest.importorskip("triton")
 
 import numpy as np
-import torch
 
 from hone.core.sampling import SamplingParams
 from hone.engines import sampler
 from hone.kernels import sampling_triton
 from hone.kernels.sampling_triton import draw
+
+DEVICE = "cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda"
 
 
 def columns(rows: int, temperature: float = 1.0, greedy: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
@@ -23,12 +27,14 @@ def columns(rows: int, temperature: float = 1.0, greedy: bool = False) -> tuple[
 
 
 def uniforms(rows: int, seed: int = 0) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).random(rows))
+    return torch.from_numpy(np.random.default_rng(seed).random(rows)).to(DEVICE)
 
 
 @pytest.fixture(autouse=True)
-def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(sampling_triton, "CHUNK", 64)
+    with torch.device(DEVICE):
+        yield
 
 
 @pytest.mark.parametrize("vocabulary", [3, 64, 65, 500])
@@ -61,7 +67,8 @@ def test_tokens_equal_in_lower_precision_away_from_the_boundaries(dtype: torch.d
 
 
 def test_every_token_has_its_share_of_the_uniforms() -> None:
-    logits = torch.randn(1, 70, generator=torch.Generator().manual_seed(3))
+    torch.manual_seed(3)
+    logits = torch.randn(1, 70)
     grid = (torch.arange(48, dtype=torch.float64) + 0.5) / 48
     tokens, _ = draw(logits.expand(48, -1).contiguous(), grid, *columns(48))
     exact = logits[0].double().softmax(-1)
