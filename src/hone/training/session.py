@@ -283,6 +283,8 @@ def _go_ahead(session: Session) -> None:
         "write a checkpoint, the next step is sampled anew, so a resumed run is the uninterrupted one bit for bit only "
         "if both rest at the same steps"
     )
+
+
 def _tokens_of_a_pass(recipe: Recipe) -> int:
     """About how many tokens a forward pass of training stores."""
     step = recipe.problems_per_step * recipe.num_generations * recipe.max_completion_length
