@@ -13,7 +13,7 @@ from hone.engines.cache import CACHE_SHARE, PrefixStore, SuffixCache, memory_byt
 from hone.engines.checks import end_tokens
 from hone.engines.decoding import Decoding, Work, plan_work
 from hone.engines.native_model import NativeModel, unsupported
-from hone.engines.static_batch import StaticBatch
+from hone.engines.static_batch import StaticBatch, has_triton
 from hone.engines.static_decoding import StaticDecoding
 from hone.engines.stops import Stops
 
@@ -32,6 +32,7 @@ class NativeEngine(BarrierEngine):
     """
 
     name = "native"
+    note = ""  # what the user should know of how it samples
 
     def __init__(self, policy: SampledPolicy, max_slots: int | None = None, chunk: int | None = None) -> None:
         super().__init__(policy)
@@ -55,6 +56,10 @@ class NativeEngine(BarrierEngine):
         if self._model.device.type in STATIC_DEVICES:
             vocabulary = policy.model.config.vocab_size
             self._static = StaticBatch(self._model, end_tokens(policy), vocabulary, prefix_bytes)
+            if not has_triton():
+                self.note = (
+                    "Decoding without Triton's kernels, which is slower: install `hone-rl[kernels]` for them."
+                )
 
     def refresh(self) -> None:
         """Take the policy's present weights; drop every cached prefix."""
