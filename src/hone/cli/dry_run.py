@@ -18,8 +18,9 @@ from hone.training.session import check_prompt_lengths, open_session
 
 
 def dry_run(recipe: Recipe, progress: Progress) -> None:
-    """Show the first training problem with the verdicts of its oracle and of one sampled answer."""
+    """Show the memory plan, and the first training problem with the verdicts of its oracle and a sampled answer."""
     session = open_session(recipe, RunFolder(Path("dry-run")), progress)
+    progress.plan(session.recipe, session.method, session.plan)
     check_prompt_lengths(session)
     problem = session.task.problem(0)
     show("first training problem", problem.text())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from hone.core.errors import EngineError
 from hone.core.sampling import Completion, SampledPolicy, SampleRequest
 from hone.core.threads import worker
 from hone.engines.checks import check_request
+from hone.kernels.shortage import first_line, out_of_memory, release
 
 Pending = tuple[SampleRequest, "asyncio.Future[list[Completion]]"]
 
@@ -47,9 +48,12 @@ class BarrierEngine(ABC):
 
     name: str
 
-    def __init__(self, policy: SampledPolicy) -> None:
+    def __init__(self, policy: SampledPolicy, max_slots: int | None = None) -> None:
         self.policy = policy
         self.version = policy.version
+        self.max_slots = max_slots
+        self.slots = 0  # rollouts that the latest call sampled at once
+        self.on_shortage: Callable[[int, int, str], None] = lambda before, after, detail: None
         self._live = 0
         self._waiting: list[Pending] = []
         self._thread = worker(f"hone-{self.name}")
@@ -121,7 +125,7 @@ class BarrierEngine(ABC):
         results: list[list[Completion]] | BaseException
         self._serving = barrier
         try:
-            results = self.run([request for request, _ in barrier.served])
+            results = self.serve([request for request, _ in barrier.served])
         except BaseException as error:  # whatever it is, whoever waits must hear of it
             results = error
         finally:
@@ -151,6 +155,32 @@ class BarrierEngine(ABC):
         """For `run` to call after every token: raises EngineError if nobody waits for the call any more."""
         if self._serving is not None and self._serving.stop.is_set():
             raise EngineError("Sampling was stopped, because nobody waits for it any more.")
+
+    def serve(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """`run`, begun again with half the slots where memory runs out: noise is no state, so samples are the same.
+
+        Raises EngineError if one rollout alone does not fit.
+        """
+        while True:
+            try:
+                return self.run(requests)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                detail = first_line(error)
+            self.drop_caches()
+            release()
+            before = self.slots
+            if before <= 1:
+                raise EngineError(
+                    f"Memory ran out while sampling one rollout alone: {detail}",
+                    "Lower `max_completion_length`, set `dtype=bfloat16`, or take a smaller model.",
+                )
+            self.max_slots = before // 2
+            self.on_shortage(before, self.max_slots, detail)
+
+    def drop_caches(self) -> None:  # noqa: B027  # an engine may well hold nothing
+        """Let go of what only speeds up the next call."""
 
     @abstractmethod
     def run(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:

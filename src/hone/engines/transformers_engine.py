@@ -106,6 +106,7 @@ class TransformersEngine(BarrierEngine):
         owner = np.repeat(np.arange(len(requests)), [r.n for r in requests])
         left = np.bincount(owner)
         done: dict[int, Completion] = {}
+        most = self.max_slots or ROWS
 
         def keep(rollout: int, completion: Completion) -> None:
             done[rollout] = completion
@@ -115,8 +116,9 @@ class TransformersEngine(BarrierEngine):
                 self.finished(index, [done[int(i)] for i in np.flatnonzero(owner == index)])
 
         for params, listed in by_params.items():
-            for start in range(0, len(listed), ROWS):
-                chosen = listed[start : start + ROWS]
+            for start in range(0, len(listed), most):
+                chosen = listed[start : start + most]
+                self.slots = len(chosen)
                 noise = uniforms([rollouts[i][1] for i in chosen], params.max_tokens)
                 self._generate(chosen, [rollouts[i][0] for i in chosen], noise, params, keep)
         completions = iter(done[i] for i in range(len(rollouts)))
@@ -156,7 +158,8 @@ class TransformersEngine(BarrierEngine):
 
         ended = _Ended(self._stops, params, processor, look)
         config = GenerationConfig(max_new_tokens=params.max_tokens, do_sample=False, pad_token_id=0)
-        with torch.inference_mode(), _plain(model, config):
+        autocast = torch.autocast(device.type, self.policy.autocast, enabled=self.policy.autocast is not None)
+        with torch.inference_mode(), autocast, _plain(model, config):
             model.generate(
                 torch.from_numpy(tokens).to(device),
                 attention_mask=torch.from_numpy(mask).to(device),

@@ -35,7 +35,7 @@ def train(session: Session) -> None:
 def one_step(s: Session) -> None:
     """One step of the recipe, recorded."""
     r, step = s.recipe, s.step + 1
-    s.seconds = {}
+    s.begin(step)
     context = s.context(step)
     with s.timed("step"):
         with s.timed("sample"):
@@ -44,19 +44,13 @@ def one_step(s: Session) -> None:
         with s.timed("reward"):
             batch = judge(s.method, batch, context, r.max_error_share)
         with s.timed("score"):
-            batch = provide(
-                s.method,
-                batch,
-                s.policy,
-                s.reference,
-                r.temperature,
-                r.max_tokens_per_microbatch,
-                s.several_updates,
-            )
+            batch = provide(s.method, r, batch, s.policy, s.reference, s.budget, s.ledger)
         with s.timed("train"):
             batch = assign(s.method, batch)
             behind = lag(batch, s.policy.version)
-            tally = update(s.policy, s.optimizer, s.rate, s.method, batch, s.update_settings, s.ledger)
+            tally = update(
+                s.policy, s.optimizer, s.rate, s.method, batch, s.update_settings, s.budget, s.ledger
+            )
     s.curriculum_state = s.method.curriculum.observe(s.curriculum_state, batch)
     s.step = step
     line = step_metrics(step, batch, tally, s.ledger, s.rate(max(0, s.ledger.updates - 1)), s.seconds)
@@ -101,6 +95,7 @@ def measure(s: Session) -> None:
             samples=settings.samples if ends else min(settings.samples, settings.samples_during),
             ks=settings.k,
             seed=s.recipe.seed,
+            budget=s.budget,
         )
     s.ledger.add(eval_tokens=result.line["tokens"])
     counts = {"rollouts": s.ledger.rollouts, "sampled_tokens": s.ledger.sampled_tokens}

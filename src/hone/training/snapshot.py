@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import chain
 
 import torch
@@ -36,6 +37,24 @@ class SnapshotEngine:
             copied.copy_(original)
         self.policy.version = self._source.version
         self._engine.refresh()
+
+    @property
+    def max_slots(self) -> int | None:
+        """As of the engine."""
+        return self._engine.max_slots
+
+    @max_slots.setter
+    def max_slots(self, slots: int | None) -> None:
+        self._engine.max_slots = slots
+
+    @property
+    def on_shortage(self) -> Callable[[int, int, str], None]:
+        """As of the engine."""
+        return self._engine.on_shortage
+
+    @on_shortage.setter
+    def on_shortage(self, hear: Callable[[int, int, str], None]) -> None:
+        self._engine.on_shortage = hear
 
     def expect(self, live: int) -> None:
         """As of the engine."""
