@@ -61,5 +61,7 @@ if __name__ == "__main__":
             if signature[name][0] == "*"
         }
         source = ASTSource(kernel, signature, constexprs=constants, attrs=aligned)
-        compiled = compile_kernel(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+        compiled = compile_kernel(
+            source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4, "num_stages": 2}
+        )
         print(kernel.__name__, compiled.metadata.shared, flush=True)
