@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import signal
 import time
 
 import pytest
 
+from hone.core import threads
 from hone.tasks.isolated import Child, ChildError
 
 
@@ -42,3 +44,12 @@ def test_strings_hash_the_same_in_every_child() -> None:
         hashes.add(worker.call("builtins:hash", ("text",), 5))
         worker._stop()
     assert len(hashes) == 1
+
+
+def test_a_child_that_a_thread_without_signals_started_has_all_of_them() -> None:
+    """Checkers limit themselves by alarms, and a child inherits what its starter blocks."""
+    thread, checker = threads.worker("starts a child"), Child()
+    assert signal.SIGALRM in thread.submit(signal.pthread_sigmask, signal.SIG_BLOCK, ()).result()
+    blocked = ("signal:pthread_sigmask", (signal.SIG_BLOCK, ()), 5)
+    assert thread.submit(checker.call, *blocked).result() == set()
+    checker._stop()

@@ -112,6 +112,9 @@ def child(purpose: str) -> Child:
 def serve(descriptor: int) -> None:
     """The child's loop: answer requests until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business; the pipe then closes
+    signal.pthread_sigmask(
+        signal.SIG_SETMASK, ()
+    )  # the thread that started this process may have blocked some
     connection = Connection(descriptor)
     with open(os.devnull, "w") as nowhere:
         while True:
