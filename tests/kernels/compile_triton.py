@@ -19,6 +19,11 @@ KERNELS: list[tuple[Any, dict[str, str], dict[str, Any]]] = [
         ATTENTION | {"tile_rows": INT, "tile_base": LONG, "tile_length": LONG},
         HEADS | {"ROWS": 16, "M": 32, "N": 64},
     ),
+    (
+        decode_triton._prefix_kernel,
+        ATTENTION | {"tile_rows": INT, "tile_base": LONG, "tile_length": LONG},
+        HEADS | {"ROWS": 64, "M": 128, "N": 64},
+    ),
     (decode_triton._suffix_kernel, ATTENTION | {"slots": LONG, "used": LONG}, HEADS | {"M": 16, "N": 64}),
     (
         decode_triton._merge_kernel,
