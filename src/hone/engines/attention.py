@@ -139,7 +139,7 @@ def prefix_attention(
 ) -> tuple[Float[Tensor, "A B Hkv rep D"], Float[Tensor, "A B Hkv rep"]]:
     """Attention of every row to its prefix, with its log-sum-exp. `rep` query heads share a key-value head.
 
-    Queries come already scaled. Row a B + b is at `[a, b]`: where rows lie group after group, B is the group's size, and
+    Queries come already scaled. Row a B + b is at `[a, b]`: where rows lie group after group, B is a group's size, and
     both are views of what the attention gave.
     """
     num_kv, rep, dim = q.shape[1:]
