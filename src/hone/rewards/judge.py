@@ -7,26 +7,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from hone.core.problem import Problem, Verdict
-from hone.rewards.callable import CallableReward
+from hone.core.verifying import Verifies, verify_all
 
 
-class Verifies(Protocol):
-    """What a task and a verifier have in common."""
+class Scores(Protocol):
+    """A reward function, in workers or in the trainer."""
 
-    def verify(self, problem: Problem, text: str) -> Verdict:
-        """Judge one text."""
+    @property
+    def note(self) -> str:
+        """How it is run, for whoever watches."""
         ...
 
-    def parse(self, text: str) -> Any:
-        """The answer that `text` gives, or None."""
-        ...
-
-    def same(self, a: Any, b: Any) -> bool:
-        """Whether two answers mean the same."""
-        ...
-
-    def key(self, answer: Any) -> str:
-        """A string under which equal answers are grouped."""
+    async def score(
+        self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """One verdict for each text."""
         ...
 
 
@@ -40,7 +35,7 @@ class TaskJudge:
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
     ) -> list[Verdict]:
         """One verdict a text."""
-        return [self.verifier.verify(p, t) for p, t in zip(problems, texts, strict=True)]
+        return await verify_all(self.verifier, problems, texts, trainer_state)
 
     def same(self, a: Any, b: Any) -> bool:
         """The verifier's equality."""
@@ -55,8 +50,13 @@ class TaskJudge:
 class CallableJudge:
     """The rewards of a user's function; answers are parsed and compared by the task."""
 
-    reward: CallableReward
+    reward: Scores
     task: Verifies
+
+    @property
+    def note(self) -> str:
+        """How the function is run, for whoever watches."""
+        return self.reward.note
 
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +17,12 @@ from hone.core.errors import CheckpointError, RecipeError
 from hone.core.method import Method
 from hone.core.noise import NoiseKey
 from hone.core.problem import Task
-from hone.core.recipe import Recipe
+from hone.core.recipe import Choice, Recipe
+from hone.core.registry import with_options
 from hone.core.sampling import Engine, SamplingParams
 from hone.core.stages import Judge, State
 from hone.engines import choose
+from hone.isolation.functions import WorkerFunction
 from hone.policies.loading import load_policy
 from hone.policies.token_policy import TokenPolicy
 from hone.rewards import CallableJudge, CallableReward, TaskJudge
@@ -126,6 +128,9 @@ class Session:
         return checkpoint.save(self.folder.checkpoints, self.policy, self.optimizer, state, keep)
 
 
+Reward = str | Choice | Callable[..., Any] | None
+IN_PROCESS, CALLABLE = "inprocess", "callable"
+
 # Keys that may change between a run and its resumption: they decide when it ends and what is written beside it.
 RESUMABLE = ("steps", "max_sampled_tokens", "eval", "checkpoint", "max_error_share", "device")
 
@@ -135,8 +140,16 @@ def identity(recipe: Recipe) -> str:
     return recipe.model_copy(update={k: Recipe.model_fields[k].get_default() for k in RESUMABLE}).digest()
 
 
-def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: bool = False) -> Session:
+def open_session(
+    recipe: Recipe,
+    folder: RunFolder,
+    progress: Progress,
+    resume: bool = False,
+    reward: Callable[..., Any] | None = None,
+) -> Session:
     """Build a run's objects. With `resume`, from the newest checkpoint of `folder`, whose files are cut back to it.
+
+    `reward` is the callable that the recipe's `reward: callable:<name>` stands for.
 
     Raises the error of whatever cannot be built, and CheckpointError if the folder belongs to another recipe.
     """
@@ -172,9 +185,12 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     recipe, note = _fit_evaluation(recipe, eval_task)
     if note:
         progress.note(note)
+    judge = build_judge(task, reward or recipe.reward)
+    if note := getattr(judge, "note", ""):
+        progress.note(note)
     session = Session(
-        recipe, method, task, eval_task, build_judge(task, recipe.reward), build_judge(eval_task, recipe.reward),
-        policy, reference, engine, optimizer, folder, progress,
+        recipe, method, task, eval_task, judge, build_judge(eval_task, reward or recipe.reward), policy, reference,
+        engine, optimizer, folder, progress,
         curriculum_state=method.curriculum.init(task, recipe.seed),
     )  # fmt: skip
     if at:
@@ -199,16 +215,31 @@ def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
     return recipe.model_copy(update={"eval": settings}), words
 
 
-def build_judge(task: Task, reward: str | None) -> Judge:
-    """Who judges: the task itself, a verifier by name, or a function as `module.py:function`."""
+def build_judge(task: Task, reward: Reward) -> Judge:
+    """Who judges: the task itself, a verifier by name, or a function.
+
+    `module.py:function` runs in workers, `inprocess:module.py:function` and a Python callable in this process. A Choice
+    adds options, such as `seconds`.
+    """
     if reward is None:
         return TaskJudge(task)
-    if reward.partition(":")[0] in verifiers.VERIFIERS:
-        return TaskJudge(verifiers.make_verifier(reward))
-    if ".py:" in reward:
+    if not isinstance(reward, str | Choice):
         return CallableJudge(CallableReward(reward), task)
+    name, options = (reward, {}) if isinstance(reward, str) else (reward.name, reward.options)
+    kind, _, argument = name.partition(":")
+    if kind in verifiers.VERIFIERS:
+        return TaskJudge(verifiers.make_verifier(name, **options))
+    if kind == IN_PROCESS:
+        return CallableJudge(with_options(CallableReward, name, {"source": argument}, options), task)
+    if ".py:" in name:
+        return CallableJudge(with_options(WorkerFunction, name, {"source": name}, options), task)
+    if kind == CALLABLE:
+        raise RecipeError(
+            f"`reward: {name}` stands for a Python callable, which a recipe cannot hold.",
+            "Pass it again: `hone.train(..., reward=function)`.",
+        )
     raise RecipeError(
-        f"`reward: {reward}` is neither a verifier nor a function.",
+        f"`reward: {name}` is neither a verifier nor a function.",
         f"Name one of {', '.join(verifiers.VERIFIERS)}, or write `path/to/module.py:function`.",
     )
 
