@@ -66,7 +66,9 @@ def test_a_call_that_hangs_is_killed_and_the_next_one_works(one: Pool) -> None:
         ("no_such_function", [], "AttributeError"),
     ],
 )
-def test_what_goes_wrong_is_said_and_the_next_call_works(one: Pool, name: str, args: list, reason: str) -> None:
+def test_what_goes_wrong_is_said_and_the_next_call_works(
+    one: Pool, name: str, args: list, reason: str
+) -> None:
     with pytest.raises(WorkerError, match=reason):
         call(one, name, *args)
     assert works(one)
@@ -78,7 +80,7 @@ def test_errors_come_back_with_their_traceback_and_house_errors_as_themselves(on
     assert "Traceback" in str(caught.value)
     with pytest.raises(WorkerError, match="no_such_module"):
         one.call("operator:add", (1, 2), 5, needs=["no_such_module"])
-    with pytest.raises(RewardError, match="no file `nowhere.py`"):
+    with pytest.raises(RewardError, match=r"no file `nowhere\.py`"):
         one.call("operator:add", (1, 2), 5, needs=["nowhere.py:f"])
     with pytest.raises(TaskError, match="Write `regex:<pattern>`"):
         one.call("hone.tasks.verifiers:make_verifier", ("regex",), 30)
@@ -205,7 +207,9 @@ print(*pool.processes(), flush=True)
 
 def owner(then: str) -> subprocess.Popen[str]:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    return subprocess.Popen([sys.executable, "-c", OWNER.format(then=then)], stdout=subprocess.PIPE, text=True, env=env)
+    return subprocess.Popen(
+        [sys.executable, "-c", OWNER.format(then=then)], stdout=subprocess.PIPE, text=True, env=env
+    )
 
 
 def test_no_worker_survives_an_owner_that_is_killed() -> None:

@@ -15,6 +15,7 @@ from hone.core.problem import Problem, Verdict
 from hone.core.scoring import Form, form_of, score_all, seconds_for
 from hone.isolation import values
 from hone.isolation.pool import IMPORT_SECONDS, MEMORY_GIB, Answer, Pool, WorkerError, pool
+from hone.isolation.worker import with_mend
 
 _HERE = "hone.isolation.functions"
 
@@ -33,12 +34,16 @@ class WorkerFunction:
     seconds: float | None = None
     memory_gib: float = MEMORY_GIB
     form: Form = field(init=False)
+    _where: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         for key in ("seconds", "memory_gib"):
             value = getattr(self, key)
             if value is not None and not value > 0:
                 raise RewardError(f"`reward.{key}` is {value}.", "It must be above 0.")
+        file, colon, name = self.source.rpartition(":")  # with its whole path: workers outlive a change of folder
+        where = f"{Path(file).expanduser().resolve()}:{name}" if colon else self.source
+        object.__setattr__(self, "_where", where)
         try:
             form = self._pool.call(f"{_HERE}:form", [self._where, self.source], IMPORT_SECONDS)
         except (WorkerError, TimeoutError) as error:
@@ -57,12 +62,6 @@ class WorkerFunction:
             f"the reward `{self.source}` runs in workers, {many}; a call is stopped after {self.seconds:g} s or "
             f"at {self.memory_gib:g} GiB"
         )
-
-    @property
-    def _where(self) -> str:
-        """The source with its whole path: workers outlive a change of folder."""
-        file, colon, name = self.source.rpartition(":")
-        return f"{Path(file).expanduser().resolve()}:{name}" if colon else self.source
 
     @property
     def _pool(self) -> Pool:
@@ -122,4 +121,4 @@ def judged(
     """The function's verdicts on texts."""
     found = [values.problem_of(p) for p in problems]
     verdicts = asyncio.run(score_all(load_callable(source), name, found, texts, trainer_state))
-    return [values.verdict_value(v) for v in verdicts]
+    return [values.verdict_value(replace(v, detail=with_mend(v.detail))) for v in verdicts]

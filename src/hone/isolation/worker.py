@@ -20,6 +20,7 @@ from hone.core.loading import describe, load_callable
 from hone.isolation import frames
 from hone.isolation.linux import die_with_parent
 
+_HALTED = "import of torch halted"  # the import system's words for a module that is not to be imported
 NO_TORCH = "Workers do not load torch. Write `inprocess:` before the reward to run it in the trainer instead."
 
 
@@ -33,7 +34,7 @@ def main() -> None:
         most = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business
-    sys.modules["torch"] = None  # type: ignore[assignment]  # the import system's word for "not to be imported"
+    sys.modules["torch"] = None  # type: ignore[assignment]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
     with contextlib.suppress(EOFError, OSError):
@@ -76,24 +77,20 @@ def _answer(request: dict[str, Any], ready: Callable[[], None]) -> dict[str, Any
         ready()
         return {"value": function(*request["args"])}
     except HoneError as error:
-        mend = NO_TORCH if _wants_torch(error) else error.mend
+        mend = NO_TORCH if _HALTED in error.what else error.mend
         return {"refused": [type(error).__name__, error.what, mend]}
     except TimeoutError as error:
         return {"timeout": describe(error)}
     except (
         BaseException
     ) as error:  # SystemExit and KeyboardInterrupt of user code end its call, not the worker
-        detail = describe(error) + (f"\n{NO_TORCH}" if _wants_torch(error) else "")
         # What a process that ran out of memory still holds is anybody's guess: it is replaced.
-        return {"error": detail, "leave": isinstance(error, MemoryError)}
+        return {"error": with_mend(describe(error)), "leave": isinstance(error, MemoryError)}
 
 
-def _wants_torch(error: BaseException | None) -> bool:
-    while error is not None:
-        if isinstance(error, ModuleNotFoundError) and error.name == "torch":
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def with_mend(detail: str) -> str:
+    """`detail` of an error, with the way out where it is that torch was asked for."""
+    return f"{detail.rstrip()}\n{NO_TORCH}" if _HALTED in detail else detail
 
 
 if __name__ == "__main__":
