@@ -119,11 +119,11 @@ if value < 0 and ctypes.get_errno() != 95: raise OSError(ctypes.get_errno(), 'se
     Escape("raise its limits", "limits",
            "import resource; resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)"),
     Escape("open many files", "limits", "files = [open('/dev/null') for _ in range(100)]"),
-    Escape("see environment variables", "process", "import os; assert 'HONE_SECRET' in os.environ"),
+    Escape("see environment variables", "process", "import os; os.environ['HONE_SECRET']"),
 ]  # fmt: skip
-NOT_FOUND_IN_BUBBLEWRAP = "FileNotFoundError"
+# How the kernel and the interpreter refuse; in namespaces, what is not to be reached is not there.
 REFUSALS = (
-    rf"(PermissionError|MemoryError|ValueError|{NOT_FOUND_IN_BUBBLEWRAP}|OSError: \[Errno (3|12|24|27|38)\])"
+    r"(PermissionError|MemoryError|ValueError|KeyError|FileNotFoundError|OSError: \[Errno (3|12|24|27|38)\])"
 )
 NUMBERS = {
     "x86_64": {"clone3": 435, "unshare": 272, "bpf": 321, "tgkill": 234, "ptrace": 101},

@@ -13,14 +13,14 @@ from hone.isolation.sandbox.levels import LEVELS, Level
 from hone.isolation.sandbox.probe import reached
 from hone.isolation.sandbox.run import MOST_OUTPUT, START_SECONDS, Job, Limits, Outcome, run
 from hone.tasks.verifiers.contract import InWorkers
-from hone.tasks.verifiers.program import Tests, program_in, same_output, tests_in
+from hone.tasks.verifiers.program import Tests, program_in, same_output, read_tests
 
 MOST_CHARACTERS = 100_000  # of a program; a longer one is wrong without being run
 
 
 @dataclass(frozen=True)
 class Code(InWorkers):
-    """Runs the program in a text against the tests in the problem's answer (see `program.tests_in`).
+    """Runs the program in a text against the tests in the problem's answer (see `program.read_tests`).
 
     The program is the last fenced block, else the whole text. Reward 1 if it passes all tests, or with `partial` the
     share that it passes. A program that raises, hangs, crashes or is refused something by the sandbox is wrong: reward
@@ -62,7 +62,7 @@ class Code(InWorkers):
 
     def gold(self, answer: Any) -> Tests:
         """The problem's tests. ValueError if it has none."""
-        return tests_in(answer)
+        return read_tests(answer)
 
     def same(self, a: str | None, b: str | None) -> bool:
         """The same text: which programs do the same is not known."""

@@ -39,7 +39,7 @@ def program_in(text: str) -> str | None:
     return found if found.strip() else None
 
 
-def tests_in(answer: Any) -> Tests:
+def read_tests(answer: Any) -> Tests:
     """The tests that a problem's `answer` holds. ValueError with the reason if it is of none of these forms:
 
     - a list of statements, each of which raises if the program is wrong: `["assert add(1, 2) == 3"]`
