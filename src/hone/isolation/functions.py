@@ -41,7 +41,9 @@ class WorkerFunction:
             value = getattr(self, key)
             if value is not None and not value > 0:
                 raise RewardError(f"`reward.{key}` is {value}.", "It must be above 0.")
-        file, colon, name = self.source.rpartition(":")  # with its whole path: workers outlive a change of folder
+        file, colon, name = self.source.rpartition(
+            ":"
+        )  # with its whole path: workers outlive a change of folder
         where = f"{Path(file).expanduser().resolve()}:{name}" if colon else self.source
         object.__setattr__(self, "_where", where)
         try:

@@ -193,7 +193,8 @@ def reasons() -> dict[str, str]:
 def generated(dataset: str, options: str, index: int, split: Split) -> dict[str, Any]:
     """Problem `index` of `split`, as a JSON value.
 
-    Attempt a has the seed `stable_hash(task, options, split, index, a)`. Seeds on which a generator fails are passed over; TaskError if no attempt yields a problem of the split.
+    Attempt a has the seed `stable_hash(task, options, split, index, a)`. Seeds on which a generator fails are passed
+    over; TaskError if no attempt yields a problem of the split.
     """
     cause = ""
     for attempt in range(ATTEMPTS):

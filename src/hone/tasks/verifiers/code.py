@@ -13,7 +13,7 @@ from hone.isolation.sandbox.levels import LEVELS, Level
 from hone.isolation.sandbox.probe import reached
 from hone.isolation.sandbox.run import MOST_OUTPUT, START_SECONDS, Job, Limits, Outcome, run
 from hone.tasks.verifiers.contract import InWorkers
-from hone.tasks.verifiers.program import Tests, program_in, same_output, read_tests
+from hone.tasks.verifiers.program import Tests, program_in, read_tests, same_output
 
 MOST_CHARACTERS = 100_000  # of a program; a longer one is wrong without being run
 
