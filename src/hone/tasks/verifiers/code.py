@@ -8,7 +8,7 @@ from typing import Any
 
 from hone.core.errors import RewardError
 from hone.core.problem import Problem, Verdict
-from hone.isolation.pool import Answer, pool
+from hone.isolation.pool import MEMORY_GIB, Answer, pool
 from hone.isolation.sandbox.levels import LEVELS, Level
 from hone.isolation.sandbox.probe import reached
 from hone.isolation.sandbox.run import MOST_OUTPUT, START_SECONDS, Job, Limits, Outcome, run
@@ -89,7 +89,8 @@ class Code(InWorkers):
             self.partial,
         ]
         patience = self.seconds + START_SECONDS * (1 + len(tests.pairs))
-        return pool("code").submit("hone.tasks.verifiers.code:judged", args, patience)
+        # A worker cannot give a program more than it has itself.
+        return pool("code", MEMORY_GIB + self.memory_gib).submit("hone.tasks.verifiers.code:judged", args, patience)
 
     def read(self, problem: Problem, text: str, answer: Answer) -> Verdict:
         """Reward 1 if all passed, else 0, or with `partial` the share."""
