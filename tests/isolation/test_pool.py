@@ -108,6 +108,9 @@ def test_a_fork_that_comes_back_does_not_answer_twice(one: Pool) -> None:
     for value in range(3):
         assert call(one, "fork_and_return", value) == value
     assert call(one, "echo", "next") == "next"
+    (worker,) = one.processes()
+    copies = Path(f"/proc/{worker}/task/{worker}/children").read_text().split()
+    assert all(gone(int(copy)) for copy in copies)
 
 
 def test_what_is_forked_ends_with_its_worker(tmp_path: Path) -> None:
@@ -197,23 +200,27 @@ OWNER = """
 import os, sys, time
 from hone.isolation.pool import Pool
 pool = Pool(size=2)
-futures = [pool.submit("misbehaving:hang", (), 600) for _ in range(2)]
-while len(pool.processes()) < 2:
+for name in "ab":  # each is there, and waits for one that never comes
+    pool.submit("misbehaving:meet", ("{folder}/" + name, "{folder}/c"), 600)
+while len(os.listdir("{folder}")) < 2:
     time.sleep(0.01)
 print(*pool.processes(), flush=True)
 {then}
 """
 
 
-def owner(then: str) -> subprocess.Popen[str]:
+def owner(folder: Path, then: str) -> subprocess.Popen[str]:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     return subprocess.Popen(
-        [sys.executable, "-c", OWNER.format(then=then)], stdout=subprocess.PIPE, text=True, env=env
+        [sys.executable, "-c", OWNER.format(folder=folder, then=then)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
     )
 
 
-def test_no_worker_survives_an_owner_that_is_killed() -> None:
-    process = owner("time.sleep(600)")
+def test_no_worker_survives_an_owner_that_is_killed(tmp_path: Path) -> None:
+    process = owner(tmp_path, "time.sleep(600)")
     assert process.stdout is not None
     workers = [int(word) for word in process.stdout.readline().split()]
     assert len(workers) == 2
@@ -222,8 +229,8 @@ def test_no_worker_survives_an_owner_that_is_killed() -> None:
     assert all(gone(worker) for worker in workers)
 
 
-def test_an_owner_that_ends_does_not_wait_for_its_workers() -> None:
-    process = owner("")
+def test_an_owner_that_ends_does_not_wait_for_its_workers(tmp_path: Path) -> None:
+    process = owner(tmp_path, "")
     assert process.stdout is not None
     workers = [int(word) for word in process.stdout.readline().split()]
     assert process.wait(60) == 0

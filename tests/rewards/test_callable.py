@@ -137,12 +137,15 @@ def test_a_call_that_does_not_come_back_is_a_timeout_and_takes_the_thread_until_
 
     reward = CallableReward(mine, seconds=0.2)
 
+    def verdicts(*texts: str) -> list[Verdict]:
+        return asyncio.run(reward.score(PROBLEMS[: len(texts)], texts, {}))
+
     def statuses(*texts: str) -> list[str]:
-        return [v.status for v in asyncio.run(reward.score(PROBLEMS[: len(texts)], texts, {}))]
+        return [v.status for v in verdicts(*texts)]
 
     assert statuses("a", "hangs", "b") == ["ok", "timeout", "timeout"]
     assert calls == ["a", "hangs"]  # not one thread more for every call
-    assert statuses("c") == ["timeout"]
+    assert verdicts("c")[0].detail.startswith("TimeoutError: an earlier call has not come back yet")
     let_go.set()
     reward._lane._back.wait(10)
     assert statuses("d") == ["ok"]

@@ -55,9 +55,9 @@ def _serve(channel: int) -> None:
             # Where the kernel does not kill orphans, this ends a call that never ends.
             faulthandler.dump_traceback_later(request["patience"], exit=True, file=nowhere)
             reply = _answer(request, lambda: frames.write(channel, {"ready": True}))
-            faulthandler.cancel_dump_traceback_later()
             if os.getpid() != process:
                 os._exit(0)  # a copy that user code forked and let return: only the worker answers
+            faulthandler.cancel_dump_traceback_later()
             signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm left behind would hit the next call
             with contextlib.suppress(OSError, ValueError):  # user code may have closed it
                 sys.stdout.flush()

@@ -118,6 +118,7 @@ if value < 0 and ctypes.get_errno() != 95: raise OSError(ctypes.get_errno(), 'se
     Escape("map memory", "limits", "import mmap; mmap.mmap(-1, 3 << 30)"),
     Escape("raise its limits", "limits",
            "import resource; resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)"),
+    Escape("use a privilege", "limits", "import os; os.chroot('/')", harmless=False),
     Escape("open many files", "limits", "files = [open('/dev/null') for _ in range(100)]"),
     Escape("see environment variables", "process", "import os; os.environ['HONE_SECRET']"),
 ]  # fmt: skip
