@@ -75,7 +75,7 @@ def say(text):
 
 
 def write_everywhere():
-    for descriptor in range(3, 64):
+    for descriptor in range(3, 1024):
         try:
             os.write(descriptor, b"\xff" * 100)
         except OSError:
@@ -83,7 +83,7 @@ def write_everywhere():
 
 
 def close_everything():
-    os.closerange(3, 64)
+    os.closerange(3, 1024)
 
 
 def leave_an_alarm():

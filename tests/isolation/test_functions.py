@@ -134,6 +134,12 @@ def test_a_missing_column_is_refused_by_name(file: Path) -> None:
         score(WorkerFunction(f"{file}:column"), ["a"])
 
 
+def test_problems_that_cannot_travel_are_refused(file: Path) -> None:
+    problem = Problem(prompt="?", answer={1, 2}, task="sets")
+    with pytest.raises(RewardError, match=r"problems of `sets` cannot be sent.*set is not JSON"):
+        asyncio.run(WorkerFunction(f"{file}:mixed").score([problem], ["a"], {}))
+
+
 def test_async_functions_work(file: Path) -> None:
     assert [v.reward for v in score(WorkerFunction(f"{file}:later"), ["a", "b"])] == [0.5, 0.5]
 

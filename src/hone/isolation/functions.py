@@ -41,9 +41,8 @@ class WorkerFunction:
             value = getattr(self, key)
             if value is not None and not value > 0:
                 raise RewardError(f"`reward.{key}` is {value}.", "It must be above 0.")
-        file, colon, name = self.source.rpartition(
-            ":"
-        )  # with its whole path: workers outlive a change of folder
+        file, colon, name = self.source.rpartition(":")
+        # With its whole path: workers outlive a change of folder.
         where = f"{Path(file).expanduser().resolve()}:{name}" if colon else self.source
         object.__setattr__(self, "_where", where)
         try:
@@ -72,11 +71,20 @@ class WorkerFunction:
     def ask(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
     ) -> Future[Answer]:
-        """One call for all of `texts`, attempts at `problems`; the answer is for `read`."""
+        """One call for all of `texts`, attempts at `problems`; the answer is for `read`.
+
+        RewardError if the problems are no JSON values.
+        """
         assert self.seconds is not None  # resolved at construction
         given = [values.problem_value(p) for p in problems]
         args = [self._where, self.source, given, list(texts), dict(trainer_state)]
-        return self._pool.submit(f"{_HERE}:judged", args, self.seconds, needs=[self._where])
+        try:
+            return self._pool.submit(f"{_HERE}:judged", args, self.seconds, needs=[self._where])
+        except (TypeError, ValueError) as error:
+            raise RewardError(
+                f"The problems of `{problems[0].task}` cannot be sent to `{self.source}`: {error}.",
+                "Their answer and meta must be JSON values; or write `inprocess:` before the function.",
+            ) from error
 
     def read(self, future: Future[Answer], count: int) -> list[Verdict]:
         """The verdicts of a call for `count` texts; one that failed or took too long is a status of each of them.

@@ -90,7 +90,9 @@ class Code(InWorkers):
         ]
         patience = self.seconds + START_SECONDS * (1 + len(tests.pairs))
         # A worker cannot give a program more than it has itself.
-        return pool("code", MEMORY_GIB + self.memory_gib).submit("hone.tasks.verifiers.code:judged", args, patience)
+        return pool("code", MEMORY_GIB + self.memory_gib).submit(
+            "hone.tasks.verifiers.code:judged", args, patience
+        )
 
     def read(self, problem: Problem, text: str, answer: Answer) -> Verdict:
         """Reward 1 if all passed, else 0, or with `partial` the share."""
