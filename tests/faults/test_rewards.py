@@ -14,6 +14,10 @@ import hone
 from hone.core.errors import RecipeError, RewardError
 from hone.isolation.sandbox.levels import LEVELS
 from hone.isolation.sandbox.probe import reached
+from hone.recipes.load import parse_overrides, resolve
+from hone.tasks import make
+from hone.training.run import Run
+from hone.training.session import build_judge
 
 FILE = Path(__file__).parent / "broken_rewards.py"
 TINY = {
@@ -159,13 +163,29 @@ def test_how_a_reward_is_run_is_said(tmp_path: Path, reward, said: str) -> None:
 def test_a_run_with_a_callable_is_resumed_with_the_callable(tmp_path: Path) -> None:
     trained(tmp_path / "run", broken.in_process, steps=1)
     with pytest.raises(RecipeError, match="Pass it again"):
-        hone.train(
-            hone.training.run.Run(tmp_path / "run").recipe() | {"steps": 2}, out=tmp_path / "run", resume=True
-        )
+        hone.train(Run(tmp_path / "run").recipe() | {"steps": 2}, out=tmp_path / "run", resume=True)
     recipe = {**TINY, "steps": 2}
     run = hone.train(recipe, out=tmp_path / "run", resume=True, reward=broken.in_process)
     whole = trained(tmp_path / "whole", broken.in_process, steps=2)
     assert learnt(run) == learnt(whole)
+
+
+def test_a_reward_takes_options_on_the_command_line_too() -> None:
+    recipe = resolve(
+        "demo", parse_overrides(["reward=code", "reward.partial=true", "reward.sandbox=process"])
+    )[0]
+    assert recipe.dump()["reward"] == {"name": "code", "partial": True, "sandbox": "process"}
+    judge = build_judge(make("maze"), recipe.reward)
+    assert (judge.verifier.partial, judge.verifier.sandbox) == (True, "process")
+    assert resolve("demo", {"reward": "math"})[0].dump()["reward"] == "math"
+
+
+def test_a_model_is_evaluated_with_a_callable(tmp_path: Path) -> None:
+    line = hone.evaluate(
+        "micro:new", {"name": "maze", "sizes": 5}, k=[1], problems=2, samples=2, max_completion_length=4,
+        reward=lambda text, answer: 1.0,
+    )  # fmt: skip
+    assert line["pass@1"]["value"] == 1.0
 
 
 def test_too_many_errors_stop_the_run_with_the_first_of_them(tmp_path: Path) -> None:

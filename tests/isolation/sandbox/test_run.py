@@ -92,6 +92,13 @@ def test_input_of_any_size_is_there_at_once() -> None:
     assert run(Job("print(len(input()))", stdin=text), LEVEL).stdout == "3000000\n"
 
 
+def test_a_program_is_started_with_little_of_hone_around_it() -> None:
+    outcome = run(Job("import sys; print(*(m for m in sys.modules if m.startswith('hone')))"), "process")
+    modules = outcome.stdout.split()
+    assert modules
+    assert all(module == "hone" or module.startswith("hone.isolation") for module in modules)
+
+
 def test_strings_hash_alike_in_every_run() -> None:
     assert len({run(Job("print(hash('text'))"), "process").stdout for _ in range(2)}) == 1
 
