@@ -16,8 +16,8 @@ from hone.isolation.sandbox.levels import LEVELS
 from hone.isolation.sandbox.probe import reached
 from hone.recipes.load import parse_overrides, resolve
 from hone.tasks import make
+from hone.training.judging import build_judge
 from hone.training.run import Run
-from hone.training.session import build_judge
 
 FILE = Path(__file__).parent / "broken_rewards.py"
 TINY = {

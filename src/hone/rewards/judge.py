@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from hone.core.problem import Problem, Verdict
-from hone.core.verifying import Verifies, verify_all
+from hone.core.scoring import Form
+from hone.core.verifying import Verifies, VerifiesMany, verify_all
 
 
 class Scores(Protocol):
     """A reward function, in workers or in the trainer."""
+
+    @property
+    def form(self) -> Form:
+        """How it is called."""
+        ...
 
     @property
     def note(self) -> str:
@@ -30,6 +36,12 @@ class TaskJudge:
     """The verdicts of a task, or of a verifier in its place."""
 
     verifier: Verifies
+    independent: ClassVar[bool] = True
+
+    @property
+    def aside(self) -> bool:
+        """Whether the verifier judges in workers."""
+        return isinstance(self.verifier, VerifiesMany)
 
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
@@ -52,11 +64,17 @@ class CallableJudge:
 
     reward: Scores
     task: Verifies
+    aside: ClassVar[bool] = True  # in workers, or in a thread of its own
 
     @property
     def note(self) -> str:
         """How the function is run, for whoever watches."""
         return self.reward.note
+
+    @property
+    def independent(self) -> bool:
+        """A TRL-style function sees all texts at once and may compare them; every other form sees one."""
+        return self.reward.form != "trl"
 
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]

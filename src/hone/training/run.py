@@ -13,6 +13,7 @@ from hone.core.recipe import Recipe
 from hone.training import checkpoint
 from hone.training.folder import RunFolder, write_whole
 from hone.training.loop import train
+from hone.training.planning import settle
 from hone.training.progress import Progress, Quiet
 from hone.training.session import check_prompt_lengths, open_session
 
@@ -35,6 +36,10 @@ class Run:
     def evals(self) -> list[dict[str, Any]]:
         """Lines of eval.jsonl."""
         return RunFolder(self.path).read("eval.jsonl")
+
+    def events(self) -> list[dict[str, Any]]:
+        """Lines of events.jsonl: what broke into the run, such as memory that ran out."""
+        return RunFolder(self.path).read("events.jsonl")
 
     def recipe(self) -> dict[str, Any]:
         """The resolved recipe."""
@@ -84,18 +89,21 @@ def _execute_one(
         return False
     if session.method.episode.samples:
         check_prompt_lengths(session)
+    settled = settle(recipe, session.plan).dump()
     if resume:
-        folder.write_recipe(recipe.dump())
+        folder.write_recipe(settled)
     else:
-        folder.create(recipe.dump())
+        folder.create(settled)
+    progress.plan(session.recipe, session.method, session.plan)
     train(session)
-    _summarise(folder, session.method.formula(), session.ledger.state(), session.elapsed)
+    cost = {**session.ledger.state(), "shortages": session.shortages}
+    _summarise(folder, session.method.formula(), cost, session.elapsed)
     return True
 
 
-def _summarise(folder: RunFolder, formula: str, ledger: dict[str, int], seconds: float) -> None:
+def _summarise(folder: RunFolder, formula: str, cost: dict[str, int], seconds: float) -> None:
     """Write summary.json: what ran, at what cost."""
     import json
 
-    body = {"formula": formula, "hone": __version__, "seconds": round(seconds, 2), "finished": True, **ledger}
+    body = {"formula": formula, "hone": __version__, "seconds": round(seconds, 2), "finished": True, **cost}
     write_whole(folder.path / "summary.json", json.dumps(body, indent=2) + "\n")
