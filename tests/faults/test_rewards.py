@@ -17,6 +17,7 @@ from hone.isolation.sandbox.probe import reached
 from hone.recipes.load import parse_overrides, resolve
 from hone.tasks import make
 from hone.training.judging import build_judge
+from hone.training.progress import Quiet
 from hone.training.run import Run
 
 FILE = Path(__file__).parent / "broken_rewards.py"
@@ -128,36 +129,25 @@ def test_an_async_reward_that_is_late_is_a_timeout(tmp_path: Path) -> None:
     assert sum(line["status/timeout"] for line in run.metrics()) == sum(lost(control)) > 0
 
 
-class Notes:
+class Notes(Quiet):
     def __init__(self):
         self.notes = []
 
     def note(self, text):
         self.notes.append(text)
 
-    def step(self, line, of):
-        pass
 
-    def evaluation(self, line):
-        pass
-
-
-@pytest.mark.parametrize(
-    ("reward", "said"),
-    [
-        (broken.in_process, "longer than 60 s is a time-out, but it cannot be killed"),
-        (f"{FILE}:suite", "a call is stopped after 60 s or at 4 GiB"),
-        (
-            {"name": f"{FILE}:step_suite", "memory_gib": 1},
-            "one call for all texts; a call is stopped after 600 s",
-        ),
-    ],
-)
-def test_how_a_reward_is_run_is_said(tmp_path: Path, reward, said: str) -> None:
-    notes = Notes()
-    hone.train({**TINY, "reward": reward, "steps": 0, "eval": {"before": False, "problems": 1, "samples": 1, "k": [1]}},
-               out=tmp_path / "run", progress=notes)  # fmt: skip
-    assert any(said in note for note in notes.notes), notes.notes
+def test_it_is_said_that_a_reward_in_the_trainer_cannot_be_killed(tmp_path: Path) -> None:
+    short = {**TINY, "steps": 0, "eval": {"before": False, "problems": 1, "samples": 1, "k": [1]}}
+    for number, reward in enumerate(
+        (broken.in_process, f"inprocess:{FILE}:in_process", f"{FILE}:in_process")
+    ):
+        notes = Notes()
+        hone.train({**short, "reward": reward}, out=tmp_path / str(number), progress=notes)
+        said = [
+            note for note in notes.notes if "longer than 60 s is a time-out, but it cannot be killed" in note
+        ]
+        assert len(said) == (number < 2)
 
 
 def test_a_run_with_a_callable_is_resumed_with_the_callable(tmp_path: Path) -> None:

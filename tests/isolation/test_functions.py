@@ -183,10 +183,9 @@ def test_a_relative_path_is_that_of_the_moment_it_was_named(
     assert [score(function, ["a"])[0].reward for function in functions] == [1.0, 2.0]
 
 
-def test_limits_are_said_and_checked(file: Path) -> None:
-    note = WorkerFunction(f"{file}:listed", memory_gib=2).note
-    assert "one call for all texts" in note
-    assert "stopped after 600 s or at 2 GiB" in note
-    assert "stopped after 60 s" in WorkerFunction(f"{file}:mixed").note
-    with pytest.raises(RewardError, match=r"`reward.seconds` is -1"):
-        WorkerFunction(f"{file}:mixed", seconds=-1)
+def test_limits_are_those_of_the_form_unless_given_and_are_checked(file: Path) -> None:
+    assert [WorkerFunction(f"{file}:{name}").seconds for name in ("listed", "mixed")] == [600, 60]
+    assert WorkerFunction(f"{file}:mixed", seconds=5).seconds == 5
+    for options in ({"seconds": -1}, {"memory_gib": 0}):
+        with pytest.raises(RewardError, match=r"`reward.(seconds|memory_gib)` is (-1|0)"):
+            WorkerFunction(f"{file}:mixed", **options)

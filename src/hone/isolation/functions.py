@@ -56,15 +56,6 @@ class WorkerFunction:
         object.__setattr__(self, "seconds", seconds_for(self.form, self.seconds))
 
     @property
-    def note(self) -> str:
-        """How it is run, for whoever watches."""
-        many = "one call for all texts" if self.form == "trl" else f"{self._pool.size} texts at a time"
-        return (
-            f"the reward `{self.source}` runs in workers, {many}; a call is stopped after {self.seconds:g} s or "
-            f"at {self.memory_gib:g} GiB"
-        )
-
-    @property
     def _pool(self) -> Pool:
         return pool(self._where, self.memory_gib)
 

@@ -19,11 +19,6 @@ class Scores(Protocol):
         """How it is called."""
         ...
 
-    @property
-    def note(self) -> str:
-        """How it is run, for whoever watches."""
-        ...
-
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
     ) -> list[Verdict]:
@@ -65,11 +60,6 @@ class CallableJudge:
     reward: Scores
     task: Verifies
     aside: ClassVar[bool] = True  # in workers, or in a thread of its own
-
-    @property
-    def note(self) -> str:
-        """How the function is run, for whoever watches."""
-        return self.reward.note
 
     @property
     def independent(self) -> bool:

@@ -45,3 +45,10 @@ def build_judge(task: Task, reward: Reward) -> Judge:
         f"`reward: {name}` is neither a verifier nor a function.",
         f"Name one of {', '.join(verifiers.VERIFIERS)}, or write `path/to/module.py:function`.",
     )
+
+
+def notice(judge: Judge) -> str:
+    """What a person should know of a judge before the run; empty if nothing."""
+    if isinstance(judge, CallableJudge) and isinstance(judge.reward, CallableReward):
+        return judge.reward.note
+    return ""

@@ -31,7 +31,7 @@ from hone.training.budget import Shortage, TokenBudget
 from hone.training.context import PolicyRole, StepContext
 from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
-from hone.training.judging import build_judge
+from hone.training.judging import build_judge, notice
 from hone.training.optimizer import learning_rate, make_optimizer
 from hone.training.planning import SETTLED, adopt, plan_of, settle
 from hone.training.planning import notes as plan_notes
@@ -243,7 +243,7 @@ def open_session(
     if note:
         progress.note(note)
     judge = build_judge(task, reward or recipe.reward)
-    if note := getattr(judge, "note", ""):
+    if note := notice(judge):
         progress.note(note)
     plan = plan_of(recipe, method, task, policy)
     recipe = settle(recipe, plan)
