@@ -91,8 +91,9 @@ class Recipe(Settings):
     """What a run is. Stage keys left None are filled by the method's card."""
 
     task: Choice
-    reward: str | None = Field(
-        None, description="a verifier's name, or module.py:function, in place of the task's own"
+    reward: str | Choice | None = Field(
+        None,
+        description="a verifier's name, or module.py:function, in place of the task's own, or with options",
     )
     model: str = Field("sprout", description="sprout, micro, a path, or a Hugging Face name")
     method: str = Field("rloo", description="a card's id: the stages it sets are defaults")

@@ -14,7 +14,7 @@ from hone.policies.loading import load_policy
 from hone.tasks import make
 from hone.training.evaluate import evaluate
 from hone.training.folder import RunFolder
-from hone.training.session import build_judge
+from hone.training.judging import Reward, build_judge
 
 
 def evaluate_model(
@@ -35,7 +35,7 @@ def evaluate_model(
     device: str = "auto",
     dtype: str = "auto",
     split: Split = "test",
-    reward: str | None = None,
+    reward: Reward = None,
 ) -> dict[str, Any]:
     """One line as eval.jsonl holds it. A run folder stands for its `final/` model and its own answer length."""
     name, length = str(model), max_completion_length
