@@ -46,7 +46,7 @@ def static(monkeypatch: pytest.MonkeyPatch, subject: Policy, **options: int) -> 
 def equal(got: list[list[Completion]], want: list[list[Completion]]) -> None:
     assert tokens_of(got) == tokens_of(want)
     for a, b in zip(chain(*got), chain(*want)):
-        np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-6)
+        np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)  # norms round differently
         assert a.finish_reason == b.finish_reason
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -103,9 +104,14 @@ class Engine(Protocol):
 
     A caller announces with `expect(live)` how many episodes will ask before each barrier, and an episode that ends
     calls `leave()`; when every live episode waits, the engine runs. Prefix caches live until `refresh`.
+
+    Where memory runs out, the engine halves `max_slots`, tells `on_shortage` (slots before, slots after, what the
+    allocator said) and serves the barrier again from its start, with the same samples. Raises EngineError at one slot.
     """
 
     name: str
+    max_slots: int | None  # rollouts sampled at once, at most; None: the engine's own choice
+    on_shortage: Callable[[int, int, str], None]
 
     def expect(self, live: int) -> None:
         """Open a schedule with `live` concurrent episodes."""
@@ -117,6 +123,10 @@ class Engine(Protocol):
 
     async def sample(self, request: SampleRequest) -> list[Completion]:
         """`request.n` completions, in rollout order."""
+        ...
+
+    async def quiet(self) -> None:
+        """Return once the engine is not running, so that others may use its model."""
         ...
 
     def refresh(self) -> None:

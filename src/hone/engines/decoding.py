@@ -6,7 +6,7 @@ function of its requests and the engine's settings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ from hone.engines.stops import Stops
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+# Is told after every chunk which rollouts have ended, and may stop the call by raising.
+Look = Callable[[npt.NDArray[np.int64]], None]
 PREFILL_TOKENS = 8192  # prefixes that are computed ahead of their admission hold about this many tokens
 Prefix = npt.NDArray[np.int32]
 
@@ -127,9 +129,10 @@ class Decoding:
         work: Work,
         slots: int,
         chunk: int,
+        look: Look,
     ) -> None:
         self._model, self._stops, self._store, self._suffixes = model, stops, store, suffixes
-        self._work, self._slots, self._chunk = work, slots, chunk
+        self._work, self._slots, self._chunk, self._look = work, slots, chunk, look
         self._table = settings(work.params, model.device)
         self._admitted = 0  # rollouts that have had a slot
         self._rollouts = np.empty(0, np.int64)  # of each row
@@ -140,6 +143,7 @@ class Decoding:
         hidden = self._admit(np.arange(min(self._slots, len(self._work.prefixes))))
         while len(self._rollouts):
             tokens, ended = self._sample(hidden)
+            self._look(self._rollouts[ended])
             hidden = self._advance(tokens, ended)
 
     def _sample(
@@ -236,9 +240,9 @@ class Decoding:
         used = int(written.max()) + 1
         bias = None
         if written.min() + 1 < used:
-            beyond = torch.arange(used, device=tokens.device) > place[:, None]
-            bias = torch.zeros(beyond.shape, device=tokens.device).masked_fill(beyond, -torch.inf)[
-                :, None, None
-            ]
-        cache = self._suffixes.tensor
-        return self._model.decode(tokens, place, self._prefix_lengths + place, cache, used, bias, self._plan)
+            last = place.repeat_interleave(self._model.num_kv)
+            beyond = torch.arange(used, device=tokens.device) > last[:, None]
+            bias = torch.zeros(beyond.shape, dtype=self._model.dtype, device=tokens.device)
+            bias = bias.masked_fill_(beyond, -torch.inf)[:, None]
+        cache = self._suffixes.view(place, used)
+        return self._model.decode(tokens, self._prefix_lengths + place, cache, bias, self._plan)

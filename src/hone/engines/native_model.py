@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from hone.core.errors import EngineError
 from hone.engines.attention import PrefixBlock, PrefixPlan, causal_attention, decode_attention
+from hone.engines.cache import SuffixView
+from hone.engines.norms import Norm
 from hone.engines.weights import ComputeWeights
 
 if TYPE_CHECKING:
@@ -85,12 +87,19 @@ def _in_one(parameters: Sequence[Tensor]) -> bool:
     return True
 
 
-def norm(x: Tensor, module: Any) -> Tensor:
-    """RMS norm. In float32 in one call; otherwise as the module rounds it, which the trainer does too."""
-    if x.dtype == torch.float32:
-        return F.rms_norm(x, x.shape[-1:], module.weight, module.variance_epsilon)
-    out: Tensor = module(x)
-    return out
+def _add_linear(residual: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`residual` with a linear layer's output added in place, in the matrix product itself where dtypes agree."""
+    if x.dtype != residual.dtype:
+        return residual.add_(F.linear(x, weight, bias))
+    residual.addmm_(x, weight.t())
+    return residual if bias is None else residual.add_(bias)
+
+
+@dataclass(frozen=True)
+class _LayerNorms:
+    before_attention: Norm
+    heads: Norm | None  # of queries and keys
+    before_mlp: Norm
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,8 @@ class NativeModel:
         self._autocast = autocast
         self.version = 0  # of the weights that were taken last
         self._compute: ComputeWeights | None = None
+        self._norms: list[_LayerNorms] = []
+        self._last_norm: Norm
         attention = model.model.layers[0].self_attn
         self.num_layers = len(model.model.layers)
         self.head_dim: int = attention.head_dim
@@ -161,15 +172,44 @@ class NativeModel:
             head = self.model.lm_head
             self.head = take("head", head.weight.data)
             self.head_bias = None if head.bias is None else take("head_bias", head.bias.data)
+            self._take_norms()
         table = getattr(self, "_cos", None)
         if table is None or table.dtype != residual_dtype or table.device != self.device:
             self._cos = self._sin = torch.empty(0, self.head_dim, dtype=residual_dtype, device=self.device)
         self.version = version
 
+    def _take_norms(self) -> None:
+        """The norms with their present weights, in the storage that they have."""
+        if self._norms and self._last_norm.weight.device == self.device:
+            for norm in self._all_norms():
+                norm.refresh()
+            return
+        self._last_norm = Norm(self.model.model.norm)
+        self._norms = []
+        for layer in self.model.model.layers:
+            a, heads = layer.self_attn, None
+            if hasattr(a, "q_norm"):
+                heads = Norm(a.q_norm, a.k_norm, counts=(self.num_heads, self.num_kv))
+            norms = Norm(layer.input_layernorm), heads, Norm(layer.post_attention_layernorm)
+            self._norms.append(_LayerNorms(*norms))
+
+    def _all_norms(self) -> list[Norm]:
+        found = [norm for norms in self._norms for norm in vars(norms).values() if norm is not None]
+        return [*found, self._last_norm]
+
     def addresses(self) -> tuple[int, ...]:
         """Where everything that decoding reads lies. Training in place and `refresh` leave it there."""
         weights = [weight for layer in self.layers for weight in vars(layer).values()]
-        tensors = [*weights, self.head, self.head_bias, self._cos, self._sin, *self.model.model.parameters()]
+        norms = [norm.weight for norm in self._all_norms()]
+        tensors = [
+            *weights,
+            *norms,
+            self.head,
+            self.head_bias,
+            self._cos,
+            self._sin,
+            *self.model.model.parameters(),
+        ]
         return tuple(tensor.data_ptr() for tensor in tensors if tensor is not None)
 
     def prepare(self, length: int) -> None:
@@ -193,28 +233,26 @@ class NativeModel:
         self, index: int, x: Tensor, cos: Tensor, sin: Tensor
     ) -> tuple[Float[Tensor, "N H D"], Float[Tensor, "N 2 Hkv D"]]:
         """Rotated queries of a layer, and its rotated keys with its values, of normed states `x`."""
-        attention, fused = self.model.model.layers[index].self_attn, self.layers[index]
-        heads = F.linear(x.to(self.dtype), fused.qkv, fused.qkv_bias).view(len(x), -1, self.head_dim)
+        weights, head_norm = self.layers[index], self._norms[index].heads
+        heads = F.linear(x.to(self.dtype), weights.qkv, weights.qkv_bias).view(len(x), -1, self.head_dim)
         turned = self.num_heads + self.num_kv
         qk = heads[:, :turned]
-        if hasattr(attention, "q_norm"):
-            q, k = qk[:, : self.num_heads], qk[:, self.num_heads :]
-            qk = torch.cat([norm(q, attention.q_norm), norm(k, attention.k_norm)], 1)
+        if head_norm is not None:
+            qk = head_norm(qk)
         if self.rotates[index]:
-            half = self.head_dim // 2
-            swapped = torch.cat([qk[..., half:], qk[..., :half]], -1)
-            qk = torch.addcmul(qk * cos[:, None], swapped, sin[:, None])
+            first, second = qk.chunk(2, -1)
+            swapped = torch.cat([second, first], -1)
+            qk = (qk * cos.unsqueeze(1)).addcmul_(swapped, sin.unsqueeze(1))
         qk = qk.to(self.dtype)
-        kv = torch.stack([qk[:, self.num_heads :], heads[:, turned:]], 1)
-        return qk[:, : self.num_heads], kv
+        return qk[:, : self.num_heads], torch.stack([qk[:, self.num_heads :], heads[:, turned:]], 1)
 
     def _finish(self, index: int, residual: Tensor, attended: Tensor) -> Tensor:
-        """Output projection, residual and feed-forward part of a layer."""
-        layer, fused = self.model.model.layers[index], self.layers[index]
-        residual = residual + F.linear(attended, fused.out, fused.out_bias)
-        normed = norm(residual, layer.post_attention_layernorm).to(self.dtype)
-        gate, up = F.linear(normed, fused.gate_up, fused.gate_up_bias).chunk(2, -1)
-        return residual + F.linear(layer.mlp.act_fn(gate) * up, fused.down, fused.down_bias)
+        """Output projection, residual and feed-forward part of a layer; `residual` is written to."""
+        layer, weights = self.model.model.layers[index], self.layers[index]
+        residual = _add_linear(residual, attended, weights.out, weights.out_bias)
+        normed = self._norms[index].before_mlp(residual).to(self.dtype)
+        gate, up = F.linear(normed, weights.gate_up, weights.gate_up_bias).chunk(2, -1)
+        return _add_linear(residual, layer.mlp.act_fn(gate).mul_(up), weights.down, weights.down_bias)
 
     def prefill(self, prefixes: Sequence[npt.NDArray[np.int32]]) -> PrefixBlock:
         """Keys and values of prefixes of similar length, padded to the longest, and their last hidden states."""
@@ -227,8 +265,8 @@ class NativeModel:
         cos, sin = self._cos[:longest].repeat(rows, 1), self._sin[:longest].repeat(rows, 1)
         shape = (self.num_layers, 2, rows, self.num_kv, longest, self.head_dim)
         stored = x.new_empty(shape, dtype=self.dtype)
-        for index, layer in enumerate(self.model.model.layers):
-            q, kv = self.project(index, norm(x, layer.input_layernorm), cos, sin)
+        for index in range(self.num_layers):
+            q, kv = self.project(index, self._norms[index].before_attention(x), cos, sin)
             stored[index] = kv.view(rows, longest, 2, self.num_kv, self.head_dim).permute(2, 0, 3, 1, 4)
             attended = causal_attention(q, kv[:, 0], kv[:, 1], rows, self.scale)
             x = self._finish(index, x, attended.flatten(1))
@@ -239,29 +277,22 @@ class NativeModel:
                 ~torch.from_numpy(real)[:, None, None], -torch.inf
             )
             bias = bias.to(self.device, self.dtype)
-        return PrefixBlock(stored, bias, norm(x[last], self.model.model.norm).to(self.dtype), lengths)
+        return PrefixBlock(stored, bias, self._last_norm(x[last]).to(self.dtype), lengths)
 
     def decode(
         self,
         tokens: Int[Tensor, "rows"],
-        written: Int[Tensor, "rows"],
         positions: Int[Tensor, "rows"],
-        cache: Float[Tensor, "layers 2 slots Hkv T D"],
-        used: int,
-        bias: Float[Tensor, "rows 1 1 used"] | None,
+        cache: SuffixView,
+        bias: Float[Tensor, "rows*Hkv 1 used"] | None,
         plan: PrefixPlan,
     ) -> Float[Tensor, "rows width"]:
-        """Last hidden states after one more token per row.
-
-        Row i's keys and values are written to `cache[:, :, i, :, written[i]]`; its token stands at
-        `positions[i]` of the whole text. Attention reads the first `used` places of the cache.
-        """
-        rows = torch.arange(len(tokens), device=self.device)
+        """Last hidden states after one more token per row, which stands at `positions[i]` of the whole text."""
         x = self.model.model.embed_tokens(tokens)
         cos, sin = self.rotary(positions)
-        for index, layer in enumerate(self.model.model.layers):
-            q, kv = self.project(index, norm(x, layer.input_layernorm), cos, sin)
-            cache[index][:, rows, :, written] = kv
-            own = cache[index][:, : len(tokens), :, :used]
-            x = self._finish(index, x, decode_attention(q, own, bias, index, plan, self.scale))
-        return norm(x, self.model.model.norm).to(self.dtype)
+        for index in range(self.num_layers):
+            q, kv = self.project(index, self._norms[index].before_attention(x), cos, sin)
+            cache.rows[index].index_copy_(0, cache.place, kv.view(-1, self.head_dim))
+            own = cache.keys[index], cache.values[index]
+            x = self._finish(index, x, decode_attention(q, *own, bias, index, plan, self.scale))
+        return self._last_norm(x).to(self.dtype)

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from hone.engines.native_model import NativeModel, norm
+from hone.engines.native_model import NativeModel
+from hone.engines.norms import module_norm
 from hone.engines.sampler import RowSettings, draw
 from hone.engines.static_step import StepInputs
 
@@ -33,7 +34,7 @@ class PlainOperations:
         """`x + added`, and its RMS norm in the compute dtype."""
         if added is not None:
             x = x + added
-        return x, norm(x, module).to(self._model.dtype)
+        return x, module_norm(x, module).to(self._model.dtype)
 
     def project(self, index: int, normed: Tensor, now: StepInputs) -> Tensor:
         """Rotated queries of a layer; its keys and values are written to the rows' places."""

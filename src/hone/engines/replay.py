@@ -48,7 +48,7 @@ class Replay:
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
-        # Other threads may go on using the GPU while this one captures.
+        # Other threads may go on using the GPU while this one captures: a trainer, with `one_step_off`.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             self._step(shape)
         return graph

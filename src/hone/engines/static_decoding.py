@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hone.engines.decoding import Work
+from hone.engines.decoding import Look, Work
 from hone.engines.native_model import NativeModel
 from hone.engines.static_batch import StaticBatch
 from hone.engines.stops import Stops
@@ -18,10 +18,17 @@ class StaticDecoding:
     """The live rollouts of one call. Row i of the batch is rollout `rollouts[i]` in slot `slots[i]`."""
 
     def __init__(
-        self, model: NativeModel, stops: Stops, batch: StaticBatch, work: Work, slots: int, chunk: int
+        self,
+        model: NativeModel,
+        stops: Stops,
+        batch: StaticBatch,
+        work: Work,
+        slots: int,
+        chunk: int,
+        look: Look,
     ) -> None:
         self._model, self._stops, self._batch, self._work = model, stops, batch, work
-        self._chunk = chunk
+        self._chunk, self._look = chunk, look
         self._admitted = 0  # rollouts that have had a slot
         self._rollouts = np.empty(0, np.int64)
         self._slots = np.arange(slots)
@@ -37,6 +44,7 @@ class StaticDecoding:
             steps = int(min(self._chunk, (work.limits[self._rollouts] - start).max()))
             batch.advance(steps, int(start.max()) + steps)
             ended = work.record(self._rollouts, *batch.read(self._slots, start, steps), self._stops)
+            self._look(self._rollouts[ended])
             if ended.any():
                 self._replace(ended)
 

@@ -12,7 +12,7 @@ import yaml
 
 from hone.core.errors import CheckpointError
 
-JSONL = ("metrics.jsonl", "eval.jsonl", "samples.jsonl")
+JSONL = ("metrics.jsonl", "eval.jsonl", "samples.jsonl", "events.jsonl")
 
 
 class RunFolder:
@@ -56,7 +56,8 @@ class RunFolder:
     def append(self, name: str, lines: Iterable[Mapping[str, Any]]) -> None:
         """Append JSON lines, flushed to the operating system before returning."""
         text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
-        with (self.path / name).open("a", encoding="utf-8") as file:
+        # A lone surrogate, which a reward's message may hold, is written as the escape that JSON has for it.
+        with (self.path / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
 
     def read(self, name: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from hone.core.recipe import Recipe
 from hone.training import checkpoint
 from hone.training.folder import RunFolder, write_whole
 from hone.training.loop import train
+from hone.training.planning import settle
 from hone.training.progress import Progress, Quiet
 from hone.training.session import check_prompt_lengths, open_session
 
@@ -36,17 +37,26 @@ class Run:
         """Lines of eval.jsonl."""
         return RunFolder(self.path).read("eval.jsonl")
 
+    def events(self) -> list[dict[str, Any]]:
+        """Lines of events.jsonl: what broke into the run, such as memory that ran out."""
+        return RunFolder(self.path).read("events.jsonl")
+
     def recipe(self) -> dict[str, Any]:
         """The resolved recipe."""
         return RunFolder(self.path).read_recipe()
 
 
 def execute(
-    phases: Sequence[Recipe], out: Path, progress: Progress | None = None, resume: bool = False
+    phases: Sequence[Recipe],
+    out: Path,
+    progress: Progress | None = None,
+    resume: bool = False,
+    reward: Callable[..., Any] | None = None,
 ) -> tuple[Run, bool]:
     """Run every phase in turn, each from the last one's `final/`; a single phase lies in `out` itself.
 
-    Returns the last phase's run and whether anything was left to do.
+    `reward` is the callable that `reward: callable:<name>` stands for. Returns the last phase's run and whether
+    anything was left to do.
     """
     watcher = progress or Quiet()
     model: str | None = None
@@ -56,13 +66,15 @@ def execute(
         folder = out if len(phases) == 1 else out / f"phase-{number}"
         if model is not None:
             recipe = recipe.model_copy(update={"model": model})
-        worked = _execute_one(recipe, folder, watcher, resume) or worked
+        worked = _execute_one(recipe, folder, watcher, resume, reward) or worked
         run = Run(folder)
         model = str(run.final)
     return run, worked
 
 
-def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -> bool:
+def _execute_one(
+    recipe: Recipe, path: Path, progress: Progress, resume: bool, reward: Callable[..., Any] | None
+) -> bool:
     """Run one phase. Returns False if it was finished already."""
     folder = RunFolder(path)
     resume = resume and (path / "recipe.yaml").exists()
@@ -72,23 +84,26 @@ def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -
             f"{path} holds a run without a checkpoint, so there is nothing to resume.",
             "Start it anew with another `--out`; set `checkpoint.every` to be able to resume.",
         )
-    session = open_session(recipe, folder, progress, resume)
+    session = open_session(recipe, folder, progress, resume, reward)
     if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
         return False
     if session.method.episode.samples:
         check_prompt_lengths(session)
+    settled = settle(recipe, session.plan).dump()
     if resume:
-        folder.write_recipe(recipe.dump())
+        folder.write_recipe(settled)
     else:
-        folder.create(recipe.dump())
+        folder.create(settled)
+    progress.plan(session.recipe, session.method, session.plan)
     train(session)
-    _summarise(folder, session.method.formula(), session.ledger.state(), session.elapsed)
+    cost = {**session.ledger.state(), "shortages": session.shortages}
+    _summarise(folder, session.method.formula(), cost, session.elapsed)
     return True
 
 
-def _summarise(folder: RunFolder, formula: str, ledger: dict[str, int], seconds: float) -> None:
+def _summarise(folder: RunFolder, formula: str, cost: dict[str, int], seconds: float) -> None:
     """Write summary.json: what ran, at what cost."""
     import json
 
-    body = {"formula": formula, "hone": __version__, "seconds": round(seconds, 2), "finished": True, **ledger}
+    body = {"formula": formula, "hone": __version__, "seconds": round(seconds, 2), "finished": True, **cost}
     write_whole(folder.path / "summary.json", json.dumps(body, indent=2) + "\n")

@@ -14,7 +14,7 @@ from hone.policies.loading import load_policy
 from hone.tasks import make
 from hone.training.evaluate import evaluate
 from hone.training.folder import RunFolder
-from hone.training.session import build_judge
+from hone.training.judging import Reward, build_judge
 
 
 def evaluate_model(
@@ -35,7 +35,7 @@ def evaluate_model(
     device: str = "auto",
     dtype: str = "auto",
     split: Split = "test",
-    reward: str | None = None,
+    reward: Reward = None,
 ) -> dict[str, Any]:
     """One line as eval.jsonl holds it. A run folder stands for its `final/` model and its own answer length."""
     name, length = str(model), max_completion_length
@@ -49,6 +49,14 @@ def evaluate_model(
     options = {key: value for key, value in named.items() if key != "name"}
     policy = load_policy(name, device=device, dtype=dtype)
     sampler, note = choose(policy, engine)
+    notes = [note] if note else []
+
+    def shortage(before: int, after: int, detail: str) -> None:
+        notes.append(
+            f"Memory ran out while sampling {before} rollouts at once, so there were {after}: {detail}"
+        )
+
+    sampler.on_shortage = shortage
     params = SamplingParams(length or 64, temperature, top_p, top_k, min_p, tuple(stop))
     built = make(named["name"], **options)
     result = evaluate(
@@ -56,4 +64,4 @@ def evaluate_model(
         problems=problems, samples=samples or max(k), ks=k, seed=seed, split=split,
     )  # fmt: skip
     line = {"step": None, "model": str(model), **result.line}
-    return line | ({"note": note} if note else {})
+    return line | ({"note": " ".join(notes)} if notes else {})
