@@ -13,13 +13,12 @@ from hone.episodes import SingleTurn
 from hone.training.folder import RunFolder
 from hone.training.progress import Progress
 from hone.training.rollouts import run_episodes
-from hone.training.session import check_prompt_lengths, open_session
+from hone.training.session import open_session
 
 
 def dry_run(recipe: Recipe, progress: Progress) -> None:
     """Show the first training problem with the verdicts of its oracle and of one sampled answer."""
     session = open_session(recipe, RunFolder(Path("dry-run")), progress)
-    check_prompt_lengths(session)
     problem = session.task.problem(0)
     show("first training problem", problem.text())
     state = {"global_step": 0, "evaluation": False}

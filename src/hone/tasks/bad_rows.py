@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -90,8 +89,3 @@ def refuse(name: str, bad: BadRows, key: str = "task") -> None:
             f"Mend them, or leave them out with `{key}.bad_rows=skip`.",
             bad.lines(),
         )
-
-
-def left_out(name: str, rows: Sequence[BadRow], read: int) -> str:
-    """The sentence that a run says about rows it goes on without."""
-    return f"`{name}`: left out {BadRows(read, tuple(rows)).words()}; data.json lists them"

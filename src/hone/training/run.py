@@ -10,11 +10,11 @@ from typing import Any
 from hone import __version__
 from hone.core.errors import CheckpointError
 from hone.core.recipe import Recipe
-from hone.training import checkpoint
+from hone.training import checkpoint, data
 from hone.training.folder import RunFolder, write_whole
 from hone.training.loop import train
 from hone.training.progress import Progress, Quiet
-from hone.training.session import check_prompt_lengths, open_session
+from hone.training.session import open_session
 
 
 @dataclass(frozen=True)
@@ -75,12 +75,12 @@ def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -
     session = open_session(recipe, folder, progress, resume)
     if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
         return False
-    if session.method.episode.samples:
-        check_prompt_lengths(session)
     if resume:
         folder.write_recipe(recipe.dump())
     else:
         folder.create(recipe.dump())
+    if note := data.write(folder, session.data.record):
+        progress.note(note)
     train(session)
     _summarise(folder, session.method.formula(), session.ledger.state(), session.elapsed)
     return True

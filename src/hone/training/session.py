@@ -27,6 +27,7 @@ from hone.rewards import CallableJudge, CallableReward, TaskJudge
 from hone.tasks import make, verifiers
 from hone.training import checkpoint
 from hone.training.context import PolicyRole, StepContext
+from hone.training.data import Data, prepare
 from hone.training.folder import RunFolder
 from hone.training.optimizer import learning_rate, make_optimizer
 from hone.training.progress import Progress
@@ -50,6 +51,7 @@ class Session:
     folder: RunFolder
     progress: Progress
     curriculum_state: State
+    data: Data
     ledger: Ledger = field(default_factory=Ledger)
     step: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
@@ -169,13 +171,17 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     if note:
         progress.note(note)
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
+    data = prepare(recipe, method, task, eval_task, policy, at[1].step if at else 0)
+    task, eval_task = data.task, data.eval_task
+    for text in data.notes:
+        progress.note(text)
     recipe, note = _fit_evaluation(recipe, eval_task)
     if note:
         progress.note(note)
     session = Session(
         recipe, method, task, eval_task, build_judge(task, recipe.reward), build_judge(eval_task, recipe.reward),
         policy, reference, engine, optimizer, folder, progress,
-        curriculum_state=method.curriculum.init(task, recipe.seed),
+        curriculum_state=method.curriculum.init(task, recipe.seed), data=data,
     )  # fmt: skip
     if at:
         _restore(session, *at)
@@ -231,16 +237,3 @@ def _difference(folder: RunFolder, recipe: Recipe) -> str:
     ours = recipe.dump()
     keys = [k for k in ours if k not in RESUMABLE and ours[k] != theirs.get(k)]
     return ", ".join(f"`{k}` was {theirs.get(k)!r}, now {ours[k]!r}" for k in keys) or "its keys differ"
-
-
-def check_prompt_lengths(session: Session) -> None:
-    """Refuse a recipe whose first problems leave no room for an answer. Raises RecipeError with both numbers."""
-    limit, answer = session.policy.max_context, session.recipe.max_completion_length
-    problem = session.task.problem(0)
-    length = len(session.policy.encode(problem.prompt))
-    if length + answer > limit:
-        raise RecipeError(
-            f"Problem {problem.id} has a prompt of {length} tokens; with `max_completion_length` {answer} it does not "
-            f"fit the model's context of {limit}.",
-            "Lower `max_completion_length`, shorten the prompts, or use a model with a longer context.",
-        )

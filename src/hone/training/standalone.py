@@ -12,8 +12,10 @@ from hone.core.sampling import SamplingParams
 from hone.engines import choose
 from hone.policies.loading import load_policy
 from hone.tasks import make
+from hone.training.data import prepare_evaluation
 from hone.training.evaluate import evaluate
 from hone.training.folder import RunFolder
+from hone.training.prompts import Room
 from hone.training.session import build_judge
 
 
@@ -51,9 +53,11 @@ def evaluate_model(
     sampler, note = choose(policy, engine)
     params = SamplingParams(length or 64, temperature, top_p, top_k, min_p, tuple(stop))
     built = make(named["name"], **options)
+    built, notes = prepare_evaluation(built, split, Room(policy, params.max_tokens), problems)
     result = evaluate(
         policy, sampler, built, build_judge(built, reward), params,
         problems=problems, samples=samples or max(k), ks=k, seed=seed, split=split,
     )  # fmt: skip
     line = {"step": None, "model": str(model), **result.line}
+    note = "; ".join([note, *notes] if note else notes)
     return line | ({"note": note} if note else {})
