@@ -66,8 +66,10 @@ def paragraph(text: str) -> str:
 
 
 def show_error(error: HoneError) -> None:
-    """`error: <what> <mend>` on standard error."""
+    """`error: <what> <mend>` on standard error, and below it the error's list, each entry on a line of its own."""
     show_line(f"error: {error.what} {error.mend}")
+    for line in error.lines:
+        console(stderr=True).print(Text(indent(" ".join(plain(line).split()))), soft_wrap=True)
 
 
 def show_line(text: str) -> None:

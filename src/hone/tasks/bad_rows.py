@@ -64,11 +64,13 @@ class BadRows:
         out = []
         for kind, source, unit in sorted(grouped, key=lambda key: (KINDS.index(key[0]), key[1])):
             rows = grouped[kind, source, unit]
+            if len(rows) == 1:
+                out.append(f"{kind}: {source}, {unit} {rows[0].place}: {rows[0].reason}")
+                continue
             places = ", ".join(str(row.place) for row in rows[:LISTED])
             more = f" and {len(rows) - LISTED:,} more" if len(rows) > LISTED else ""
-            plural = "s" if len(rows) > 1 else ""
-            first = f"the first: {rows[0].reason}" if plural else rows[0].reason
-            out.append(f"{kind}, {len(rows):,}: {source}, {unit}{plural} {places}{more}; {first}")
+            first = f"the first: {rows[0].reason}"
+            out.append(f"{kind}, {len(rows):,}: {source}, {unit}s {places}{more}; {first}")
         return out
 
     def record(self) -> dict[str, Any]:
