@@ -29,7 +29,7 @@ LINES = {
     10: (b'{"prompt": "infinite", "answer": Infinity}', "unusable answer"),
     11: (line("o", oracle=3), "unusable oracle"),
     12: (line("first"), "duplicate problem"),
-    13: ('{"prompt": "half \\ud83d", "answer": 1}'.encode(), "wrong encoding"),
+    13: (b'{"prompt": "half \\ud83d", "answer": 1}', "wrong encoding"),
     14: ('{"prompt": "wide", "answer": 1}'.encode("utf-16-le"), "wrong encoding"),
     15: (line([{"role": "user", "content": " "}]), "empty prompt"),
     16: (line("last"), None),

@@ -95,6 +95,7 @@ class Recipe(Settings):
         None, description="a verifier's name, or module.py:function, in place of the task's own"
     )
     model: str = Field("sprout", description="sprout, micro, a path, or a Hugging Face name")
+    trust_remote_code: bool = Field(False, description="run the code that a model comes with")
     method: str = Field("rloo", description="a card's id: the stages it sets are defaults")
 
     num_generations: int = Field(16, ge=1, description="rollouts of one problem (G)")

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection, Pipe
 from typing import Any
 
 from hone.core.loading import describe, load_callable
+from hone.tasks.wire import packed, unpacked
 
 IMPORT_SECONDS = 300.0  # a child's first imports on a busy machine; they are not part of a call's own limit
 
@@ -39,8 +40,8 @@ class Child:
         self._owner = 0
 
     def call(self, function: str, args: tuple[Any, ...], seconds: float, needs: tuple[str, ...] = ()) -> Any:
-        """`function(*args)` in the child. `function` is `package.module:name`; arguments and value are
-        pickled.
+        """`function(*args)` in the child. `function` is `package.module:name`; arguments and value are JSON
+        values, problems or verdicts (see `wire`).
 
         `needs` are modules, or `path.py:function` sources, imported before the clock starts. Raises
         TimeoutError after `seconds`, when the child is killed, and ChildError with its traceback if the
@@ -49,7 +50,7 @@ class Child:
         with self._lock:
             connection = self._ready()
             try:
-                connection.send((function, args, seconds, needs))
+                connection.send_bytes(packed(function, seconds, list(needs), *args))
                 kind, value = self._receive(connection, IMPORT_SECONDS)
                 if kind == "ready":
                     kind, value = self._receive(connection, seconds)
@@ -90,7 +91,8 @@ class Child:
     def _receive(connection: Connection, seconds: float) -> tuple[str, Any]:
         if not connection.poll(seconds):
             raise TimeoutError
-        return connection.recv()
+        kind, value = unpacked(connection.recv_bytes())
+        return kind, value
 
     def _stop(self) -> None:
         if self._connection is not None:
@@ -116,7 +118,7 @@ def serve(descriptor: int) -> None:
     with open(os.devnull, "w") as nowhere:
         while True:
             try:
-                function, args, seconds, needs = connection.recv()
+                function, seconds, needs, *args = unpacked(connection.recv_bytes())
             except (EOFError, OSError):
                 return
             try:
@@ -124,7 +126,7 @@ def serve(descriptor: int) -> None:
                     load_callable(need) if ":" in need else importlib.import_module(need)
                 module, _, name = function.partition(":")
                 found = getattr(importlib.import_module(module), name)
-                connection.send(("ready", None))
+                connection.send_bytes(packed("ready", None))
                 # If the parent dies during a call that never ends, nobody else would end this process.
                 faulthandler.dump_traceback_later(seconds + 10, exit=True, file=nowhere)
                 reply = ("value", found(*args))
@@ -135,6 +137,6 @@ def serve(descriptor: int) -> None:
             finally:
                 faulthandler.cancel_dump_traceback_later()
             try:
-                connection.send(reply)
-            except (TypeError, AttributeError, ValueError) as error:
-                connection.send(("error", describe(error)))
+                connection.send_bytes(packed(*reply))
+            except (TypeError, ValueError, RecursionError) as error:
+                connection.send_bytes(packed("error", describe(error)))

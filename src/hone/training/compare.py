@@ -135,7 +135,16 @@ def _evaluation_settings(recipe: Recipe) -> dict[str, Any]:
     """`evaluate_model`'s arguments for the evaluation that a run of `recipe` makes, as JSON values."""
     plan = recipe.dump()
     settings = plan["eval"]
-    same = ("model", "max_completion_length", "stop", "engine", "device", "dtype", "reward")
+    same = (
+        "model",
+        "trust_remote_code",
+        "max_completion_length",
+        "stop",
+        "engine",
+        "device",
+        "dtype",
+        "reward",
+    )
     return {
         **{key: plan[key] for key in same},
         **{key: settings[key] for key in ("k", "problems", "samples")},

@@ -129,7 +129,15 @@ class Session:
 
 
 # Keys that may change between a run and its resumption: they decide when it ends and what is written beside it.
-RESUMABLE = ("steps", "max_sampled_tokens", "eval", "checkpoint", "max_error_share", "device")
+RESUMABLE = (
+    "steps",
+    "max_sampled_tokens",
+    "eval",
+    "checkpoint",
+    "max_error_share",
+    "device",
+    "trust_remote_code",
+)
 
 
 def identity(recipe: Recipe) -> str:
@@ -157,16 +165,17 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
         for text in passed:
             progress.note(text)
         at = path, state
-    policy = load_policy(
-        str(at[0]) if at else recipe.model, device=recipe.device, dtype=recipe.dtype, seed=recipe.seed
-    )
+    loading: dict[str, Any] = {
+        k: getattr(recipe, k) for k in ("device", "dtype", "seed", "trust_remote_code")
+    }
+    policy = load_policy(str(at[0]) if at else recipe.model, **loading)
     if "values" in method.needs and policy.value_head is None:
         policy.add_value_head()
     if policy.note:
         progress.note(policy.note)
     reference = None
     if "reference_logprobs" in method.needs:
-        reference = load_policy(recipe.model, device=recipe.device, dtype=recipe.dtype, seed=recipe.seed)
+        reference = load_policy(recipe.model, **loading)
     engine, note = choose(policy, recipe.engine)
     if note:
         progress.note(note)

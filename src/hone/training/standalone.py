@@ -38,6 +38,7 @@ def evaluate_model(
     dtype: str = "auto",
     split: Split = "test",
     reward: str | None = None,
+    trust_remote_code: bool = False,
 ) -> dict[str, Any]:
     """One line as eval.jsonl holds it. A run folder stands for its `final/` model and its own answer length."""
     name, length = str(model), max_completion_length
@@ -49,7 +50,7 @@ def evaluate_model(
         length = length or int(RunFolder(Path(model)).read_recipe()["max_completion_length"])
     named = {"name": task} if isinstance(task, str) else dict(task)
     options = {key: value for key, value in named.items() if key != "name"}
-    policy = load_policy(name, device=device, dtype=dtype)
+    policy = load_policy(name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     sampler, note = choose(policy, engine)
     params = SamplingParams(length or 64, temperature, top_p, top_k, min_p, tuple(stop))
     built = make(named["name"], **options)
