@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hone.core.errors import CheckpointError
 from hone.core.recipe import Recipe
 from hone.training import checkpoint, data
 from hone.training.folder import RunFolder, write_whole
+from hone.training.lock import locked
 from hone.training.loop import train
 from hone.training.progress import Progress, Quiet
 from hone.training.session import open_session
@@ -66,24 +68,32 @@ def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -
     """Run one phase. Returns False if it was finished already."""
     folder = RunFolder(path)
     resume = resume and (path / "recipe.yaml").exists()
-    found = checkpoint.steps(folder.checkpoints) if resume else []
-    if resume and not found:
+    with ExitStack() as held:
+        if resume:
+            held.enter_context(locked(path))
+            _want_checkpoint(folder)
+        session = open_session(recipe, folder, progress, resume)
+        if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
+            return False
+        if resume:
+            folder.write_recipe(recipe.dump())
+        else:  # only now, so that a recipe that is refused leaves nothing behind
+            held.enter_context(locked(path))
+            folder.create(recipe.dump())
+        if note := data.write(folder, session.data.record):
+            progress.note(note)
+        train(session)
+        _summarise(folder, session.method.formula(), session.ledger.state(), session.elapsed)
+    return True
+
+
+def _want_checkpoint(folder: RunFolder) -> None:
+    """Raise CheckpointError unless the folder has something to resume from."""
+    if not checkpoint.steps(folder.checkpoints):
         raise CheckpointError(
-            f"{path} holds a run without a checkpoint, so there is nothing to resume.",
+            f"{folder.path} holds a run without a checkpoint, so there is nothing to resume.",
             "Start it anew with another `--out`; set `checkpoint.every` to be able to resume.",
         )
-    session = open_session(recipe, folder, progress, resume)
-    if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
-        return False
-    if resume:
-        folder.write_recipe(recipe.dump())
-    else:
-        folder.create(recipe.dump())
-    if note := data.write(folder, session.data.record):
-        progress.note(note)
-    train(session)
-    _summarise(folder, session.method.formula(), session.ledger.state(), session.elapsed)
-    return True
 
 
 def _summarise(folder: RunFolder, formula: str, ledger: dict[str, int], seconds: float) -> None:
