@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -91,3 +92,17 @@ def refuse(name: str, bad: BadRows, key: str = "task") -> None:
             f"Mend them, or leave them out with `{key}.bad_rows=skip`.",
             bad.lines(),
         )
+
+
+def said(bad: BadRows, where: str = "") -> list[str]:
+    """What a person should know of rows that were left out; `where` says where they are listed."""
+    return [*bad.notes, *([f"left out {bad.words()}{where}"] if bad.rows else [])]
+
+
+def of_files(task: Any) -> Iterator[Any]:
+    """The tasks within `task`, which may be a mixture, that were read from files and know their `bad` rows."""
+    for part in getattr(task, "tasks", (task,)):
+        if part is not task:
+            yield from of_files(part)
+        elif hasattr(part, "bad"):
+            yield part

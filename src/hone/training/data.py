@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,7 @@ from hone.core.method import Method
 from hone.core.problem import Problem, Split, Task, content_id
 from hone.core.recipe import Recipe
 from hone.policies.token_policy import TokenPolicy
-from hone.tasks import Mixture
-from hone.tasks.bad_rows import BadRow, BadRows
+from hone.tasks.bad_rows import BadRow, BadRows, of_files, said
 from hone.training.folder import RunFolder, write_whole
 from hone.training.overlap import in_both, keep_apart
 from hone.training.prompts import Checked, Room, fit, fit_sample
@@ -66,7 +65,7 @@ def prepare(
         "prompts": {"train": _looks(train), "test": _looks(test), "context": policy.max_context},
         "overlap": {"looked_at": len(drawn), "held_out": len(held_out), "in_both": in_both(drawn, held_out)},
     }
-    return Data(task, eval_task, (*_said(rows, f"; {FILE} lists them"), _words(record)), record)
+    return Data(task, eval_task, (*said(rows, f"; {FILE} lists them"), _words(record)), record)
 
 
 def prepare_evaluation(task: Task, split: Split, room: Room, problems: int) -> tuple[Task, list[str]]:
@@ -80,7 +79,7 @@ def prepare_evaluation(task: Task, split: Split, room: Room, problems: int) -> t
         count = problems if size is None else min(problems, size)
         found.append(fit_sample(task, [task.problem(i, split) for i in range(count)], room))
     rows = _all(list(of_files(task)), [row for each in found for row in each.bad.values()])
-    return task, _said(rows, "")
+    return task, said(rows)
 
 
 def _all(files: Sequence[Any], left: Sequence[BadRow]) -> BadRows:
@@ -88,20 +87,6 @@ def _all(files: Sequence[Any], left: Sequence[BadRow]) -> BadRows:
     rows = [row for part in files for row in part.bad.rows]
     notes = [note for part in files for note in part.bad.notes]
     return BadRows(sum(part.bad.read for part in files), (*rows, *left), tuple(notes))
-
-
-def _said(rows: BadRows, where: str) -> list[str]:
-    """What a person should know of them."""
-    return [*rows.notes, *([f"left out {rows.words()}{where}"] if rows.rows else [])]
-
-
-def of_files(task: Task) -> Iterator[Any]:
-    """The tasks within `task` that were read from files, and know which rows were bad."""
-    for part in task.tasks if isinstance(task, Mixture) else (task,):
-        if isinstance(part, Mixture):
-            yield from of_files(part)
-        elif hasattr(part, "bad"):
-            yield part
 
 
 def listed(task: Task) -> bool:

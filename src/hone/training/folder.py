@@ -56,7 +56,8 @@ class RunFolder:
     def append(self, name: str, lines: Iterable[Mapping[str, Any]]) -> None:
         """Append JSON lines, flushed to the operating system before returning."""
         text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
-        with (self.path / name).open("a", encoding="utf-8") as file:
+        # UTF-8 has no halves of surrogate pairs; `backslashreplace` writes them as JSON's own escapes.
+        with (self.path / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
 
     def read(self, name: str) -> list[dict[str, Any]]:
