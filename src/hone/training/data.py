@@ -153,7 +153,7 @@ def write(folder: RunFolder, record: Mapping[str, Any]) -> str:
     """Write data.json; returns what should be said if the data are not those that the run began with."""
     path = folder.path / FILE
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    write_whole(path, json.dumps(record, indent=2) + "\n")
     if before and before.get("digest") != record["digest"]:
         return (
             f"the data changed since the run began: {before.get('splits')} problems then, "
