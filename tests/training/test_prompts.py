@@ -10,6 +10,7 @@ import pytest
 from hone.core.errors import RecipeError
 from hone.core.problem import Problem
 from hone.tasks import FileTask, Maze, Mixture
+from hone.training import prompts as prompts_module
 from hone.training.prompts import CHUNK, Room, check, fit, fit_sample
 
 CONTEXT = 20
@@ -42,10 +43,12 @@ def test_where_oracles_are_learnt_from_their_length_counts_and_a_missing_one_is_
         room(None).tokens(Problem("x", 1, "t"))
 
 
-def test_skip_leaves_all_out_however_long_it_takes_and_strict_lists_them(tmp_path):
+def test_skip_leaves_all_out_however_long_it_takes_and_strict_lists_them(tmp_path, monkeypatch):
     prompts = [("x" * 17 + str(i) if i % 100 == 3 else f"p{i}") for i in range(1000)]
     task = of_file(tmp_path, prompts)
-    fitted, (found,) = fit(task, "train", room(), seconds=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(prompts_module, "SECONDS", 0)
+        fitted, (found,) = fit(task, "train", room())
     assert (found.count, sorted(found.bad)) == (1000, list(range(3, 1000, 100)))
     assert fitted.size() == 990
     assert [fitted.problem(i).prompt for i in (2, 3)] == ["p2", "p4"]

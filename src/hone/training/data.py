@@ -62,10 +62,14 @@ def prepare(
         "splits": {"train": task.size("train"), "test": eval_task.size("test")},
         "digest": _digest(task, eval_task),
         "rows": {**rows.record(), "notes": list(rows.notes)},
-        "prompts": {"train": _looks(train), "test": _looks(test), "context": policy.max_context},
+        "prompts": {
+            "train": _looks(train, task, "train"),
+            "test": _looks(test, eval_task, "test"),
+            "context": policy.max_context,
+        },
         "overlap": {"looked_at": len(drawn), "held_out": len(held_out), "in_both": in_both(drawn, held_out)},
     }
-    return Data(task, eval_task, (*said(rows, f"; {FILE} lists them"), _words(record)), record)
+    return Data(task, eval_task, (*said(rows, f"; a run lists them in {FILE}"), _words(record)), record)
 
 
 def prepare_evaluation(task: Task, split: Split, room: Room, problems: int) -> tuple[Task, list[str]]:
@@ -121,22 +125,28 @@ def _drawn(recipe: Recipe, method: Method, task: Task, step: int) -> list[Proble
     return list(found.values())[:SAMPLE]
 
 
-def _looks(found: Sequence[Checked]) -> dict[str, int]:
-    """How many problems were looked at, and the most tokens that one of them takes with its answer."""
-    return {
-        "looked_at": sum(c.count for c in found),
-        "longest": max((c.longest for c in found), default=0),
-    }
+def _looks(found: Sequence[Checked], task: Task, split: Split) -> dict[str, int | None]:
+    """How many problems were looked at, of how many if they are those of files, and the most tokens that one takes."""
+    looked_at = sum(c.count for c in found)
+    whole = (task.size(split) or 0) + sum(len(c.bad) for c in found) if listed(task) else None
+    return {"looked_at": looked_at, "of": whole, "longest": max((c.longest for c in found), default=0)}
 
 
 def _words(record: Mapping[str, Any]) -> str:
     """What was looked at, in one sentence."""
-    train, test, both = record["prompts"]["train"], record["prompts"]["test"], record["overlap"]["in_both"]
-    longest = max(train["longest"], test["longest"])
+    counts = []
+    for split in ("train", "test"):
+        looks = record["prompts"][split]
+        partly = looks["of"] is not None and looks["looked_at"] < looks["of"]
+        counts.append(
+            f"{looks['looked_at']:,}" + (f" (of {looks['of']:,}, for want of time)" if partly else "")
+        )
+    longest = max(record["prompts"][split]["longest"] for split in ("train", "test"))
+    overlap = record["overlap"]
+    both = f"{overlap['in_both']} of {overlap['looked_at']} drawn are" if overlap["in_both"] else "none is"
     return (
-        f"looked at {train['looked_at']:,} training and {test['looked_at']:,} held-out problems: the longest takes "
-        f"{longest:,} of {record['prompts']['context']:,} tokens with its answer, "
-        + (f"{both} of {record['overlap']['looked_at']} drawn are in both" if both else "none is in both")
+        f"looked at {counts[0]} training and {counts[1]} held-out problems: the longest takes {longest:,} of "
+        f"{record['prompts']['context']:,} tokens with its answer, {both} in both"
     )
 
 

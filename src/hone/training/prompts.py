@@ -81,12 +81,12 @@ def origin(problem: Problem, at: int) -> tuple[str, str, int]:
     return problem.task, "problem", at
 
 
-def fit(task: Task, split: Split, room: Room, seconds: float = SECONDS) -> tuple[Task, list[Checked]]:
+def fit(task: Task, split: Split, room: Room) -> tuple[Task, list[Checked]]:
     """`task`, or every task of a mixture, checked whole where it comes from files: problems that do not fit are
     refused with a RecipeError, or left out, as its `bad_rows` says. Other tasks have no such list to check.
     """
     if isinstance(task, Mixture):
-        fitted = [fit(part, split, room, seconds) for part in task.tasks]
+        fitted = [fit(part, split, room) for part in task.tasks]
         parts = tuple(part for part, _ in fitted)
         return dataclasses.replace(task, tasks=parts), [c for _, found in fitted for c in found]
     policy = getattr(task, "bad_rows", None)
@@ -94,7 +94,7 @@ def fit(task: Task, split: Split, room: Room, seconds: float = SECONDS) -> tuple
     if policy is None or size is None:
         return task, []
     problems = (task.problem(i, split) for i in range(size))
-    found = check(problems, room, math.inf if policy == "skip" else seconds)
+    found = check(problems, room, math.inf if policy == "skip" else SECONDS)
     if found.bad and policy == "strict":
         raise too_long(task, found, ", or leave them out with `task.bad_rows=skip`")
     return (LeftOut(task, split, frozenset(found.bad)) if found.bad else task), [found]
