@@ -8,7 +8,7 @@ import pytest
 
 from hone.core.errors import DataError
 from hone.core.problem import Problem
-from hone.tasks import FileTask, Maze
+from hone.tasks import FileTask, Maze, Mixture
 from hone.training.overlap import in_both, keep_apart
 
 
@@ -27,6 +27,9 @@ def test_two_files_are_kept_apart(tmp_path):
     ]
     with pytest.raises(DataError, match=r"in the evaluation split: .*train.jsonl, line 8"):
         keep_apart(FileTask(str(path), test_path=str(test)), evaluation)
+    mixture, bad = keep_apart(Mixture((task, Maze(5))), evaluation)
+    assert [part.size() for part in mixture.tasks] == [task.size() - 1, Maze(5).size()]
+    assert len(bad) == 1
     assert keep_apart(task, [Problem("new", 0, "other")])[0] is task
 
 

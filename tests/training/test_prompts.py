@@ -55,7 +55,7 @@ def test_skip_leaves_all_out_however_long_it_takes_and_strict_lists_them(tmp_pat
     strict = FileTask(task.path, test_path=task.test_path)
     with pytest.raises(RecipeError) as caught:
         fit(strict, "train", room())
-    assert "10 of 1,000 (10 prompt over the context)" in caught.value.what
+    assert "10 of 1,000 rows (10 prompt over the context)" in caught.value.what
     assert "bad_rows=skip" in caught.value.mend
     assert "lines 4, 104, 204, 304, 404, 504, 604, 704, 804, 904" in caught.value.lines[0]
 

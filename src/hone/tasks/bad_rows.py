@@ -55,7 +55,7 @@ class BadRows:
     def words(self) -> str:
         """How many of how many, and of which kinds, in one clause."""
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.counts().items())
-        return f"{len(self.rows):,} of {self.read:,} ({kinds})"
+        return f"{len(self.rows):,} of {self.read:,} rows ({kinds})"
 
     def lines(self) -> list[str]:
         """One line for each kind and source: how many, the first places, and the first reason."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hone.core.problem import Problem, Task
+from hone.tasks import Mixture
 from hone.tasks.bad_rows import BadRow, BadRows, refuse
 from hone.tasks.left_out import LeftOut
 from hone.tasks.splits import Shared
@@ -12,10 +14,14 @@ from hone.training.prompts import origin
 
 
 def keep_apart(task: Task, evaluation: Sequence[Problem]) -> tuple[Task, list[BadRow]]:
-    """`task` of files without the training problems that are in the `evaluation` of another task, and those.
+    """`task`, or every task of a mixture, without the training problems that another task's `evaluation` has, and
+    those, where it was read from files.
 
     Under the policy `strict` they are a DataError. The splits of one task were kept apart when it was built.
     """
+    if isinstance(task, Mixture):
+        apart = [keep_apart(part, evaluation) for part in task.tasks]
+        return replace(task, tasks=tuple(part for part, _ in apart)), [row for _, bad in apart for row in bad]
     policy, size = getattr(task, "bad_rows", None), task.size("train")
     if policy is None or size is None:
         return task, []
