@@ -67,7 +67,11 @@ def prepare(
             "test": _looks(test, eval_task, "test"),
             "context": policy.max_context,
         },
-        "overlap": {"looked_at": len(drawn), "held_out": len(held_out), "in_both": in_both(drawn, held_out)},
+        "overlap": {  # the problems of files were all compared, and what is in both is not here any more
+            "looked_at": task.size("train") if listed(task) else len(drawn),
+            "held_out": len(held_out),
+            "in_both": in_both(drawn, held_out),
+        },
     }
     return Data(task, eval_task, (*said(rows, f"; a run lists them in {FILE}"), _words(record)), record)
 
