@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+KERNEL_TESTS := $(wildcard tests/*/test_*triton*.py)
 
-.PHONY: demo test test-all lint docs sprout clean
+.PHONY: demo test test-all test-kernels lint docs sprout clean
 
 demo: $(STAMP)
 	$(BIN)/hone train demo
@@ -13,6 +14,11 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	$(BIN)/python -m pytest -n 2
+
+# The GPU kernels by Triton's interpreter, and compiled for a GPU that need not be there.
+test-kernels: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[kernels]"
+	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n 2 $(KERNEL_TESTS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -194,6 +194,15 @@ def _refuse_nonsense(recipe: Recipe, method: Method) -> None:
             f"`kl: reward` makes rewards other than 0 and 1, which `credit: {_credit_name(recipe)}` is defined for.",
             "Use `kl: loss`.",
         )
+    if recipe.one_step_off and not sampled:
+        raise RecipeError(
+            "`one_step_off` is about sampling, and demonstrations are not sampled.", "Remove it."
+        )
+    if recipe.one_step_off and method.correction is None:
+        raise RecipeError(
+            "With `one_step_off` rollouts are sampled from older weights than they train, and `correction` is none.",
+            "Set `correction=importance`.",
+        )
     if not sampled and (method.credit is not None or method.correction is not None):
         raise RecipeError(
             "Demonstrations carry no rewards or sampler logprobs.", "Set `credit: none`, `correction: none`."

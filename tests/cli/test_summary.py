@@ -63,6 +63,9 @@ def test_what_is_shown(capsys, tmp_path):
     assert "+50.0 [+50.0, +50.0]" in text
     assert "640 rollouts, 5,120 sampled tokens, 10 updates, 1 min 1 s" in text
     assert str(tmp_path / "final") in text
-    show(tmp_path, [line(HIGH, 9)], summary)
-    assert "After training, on 36 held-out problems of maze: pass@1 70.8%" in capsys.readouterr().out
+    assert "ran out" not in text
+    show(tmp_path, [line(HIGH, 9)], summary | {"shortages": 2})
+    text = capsys.readouterr().out
+    assert "After training, on 36 held-out problems of maze: pass@1 70.8%" in text
+    assert "memory   ran out 2 times" in text
     assert "demonstrations" in cost(summary | {"sampled_tokens": 0})

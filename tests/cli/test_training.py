@@ -40,7 +40,18 @@ def test_a_run_says_what_it_will_do_does_it_and_sums_up(run):
     folder, said = run
     at = [
         said.index(text)
-        for text in ("loss = ", "one step", "whole run", "step 0, held-out", "step 2/2", "cost")
+        for text in (
+            "loss = ",
+            "one step",
+            "no scoring pass",
+            "whole run",
+            "optimizer state",
+            "activations",
+            "micro-batches",
+            "step 0, held-out",
+            "step 2/2",
+            "cost",
+        )
     ]
     assert at == sorted(at)
     assert f"model    {folder / 'final'}" in said
@@ -89,7 +100,13 @@ def test_a_dry_run_judges_an_oracle_and_an_answer_and_writes_nothing(tmp_path, m
     result = call("train", *TINY, "--dry-run")
     assert result.exit_code == 0, result.output
     said = result.stdout
-    assert said.index("its oracle") < said.index("reward 1 (ok)") < said.index("one sampled answer")
+    assert said.index("no scoring pass") < said.index("1 an update, each of at most 16,384 tokens")
+    assert (
+        said.index("16,384")
+        < said.index("its oracle")
+        < said.index("reward 1 (ok)")
+        < said.index("one sampled answer")
+    )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,6 +20,7 @@ FAMILIES = {
     "mistral": ("Mistral", {"sliding_window": None, "num_key_value_heads": 1}),
     "smollm": ("Llama", {"tie_word_embeddings": True, "hidden_size": 24, "num_attention_heads": 3,
                          "num_key_value_heads": 1}),
+    "smollm3": ("SmolLM3", {"num_hidden_layers": 3, "no_rope_layers": [1, 0, 1], "mlp_bias": True}),
     "scaled": ("Llama", {"rope_parameters": {"rope_type": "yarn", "factor": 4.0, "rope_theta": 1e4,
                                              "original_max_position_embeddings": 16}}),
 }  # fmt: skip
@@ -49,6 +50,7 @@ class Policy:
     tokenizer: Any = field(default_factory=Letters)
     version: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    autocast: torch.dtype | None = None
 
 
 def make_model(family: str = "qwen3", **changes: Any) -> Any:
@@ -68,8 +70,13 @@ def make_model(family: str = "qwen3", **changes: Any) -> Any:
     return model
 
 
-def policy(family: str = "qwen3", dtype: torch.dtype = torch.float32, **changes: Any) -> Policy:
-    return Policy(make_model(family, **changes).to(dtype))
+def policy(
+    family: str = "qwen3",
+    dtype: torch.dtype = torch.float32,
+    autocast: torch.dtype | None = None,
+    **changes: Any,
+) -> Policy:
+    return Policy(make_model(family, **changes).to(dtype), autocast=autocast)
 
 
 def request(

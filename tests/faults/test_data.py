@@ -9,6 +9,7 @@ import pytest
 
 import hone
 from hone.core.errors import DataError, HoneError, RecipeError
+from hone.training.progress import Quiet
 
 MODEL = {
     "model": "micro:new", "num_generations": 2, "problems_per_step": 2, "steps": 2, "max_completion_length": 4,
@@ -16,7 +17,7 @@ MODEL = {
 }  # fmt: skip
 
 
-class Notes:
+class Notes(Quiet):
     """What a run says."""
 
     def __init__(self):
@@ -24,12 +25,6 @@ class Notes:
 
     def note(self, text):
         self.texts.append(text)
-
-    def step(self, line, of):
-        pass
-
-    def evaluation(self, line):
-        pass
 
 
 def rows(first, n):

@@ -3,48 +3,20 @@ from __future__ import annotations
 import pytest
 import torch
 
-from builders import VOCABULARY, deep_tree, groups_of, keep_dtype_in_norms, tiny_model
+from builders import VOCABULARY, keep_dtype_in_norms, tiny_model
 from hone.core.forest import Forest, pack
-from hone.kernels import forest_attention
-from hone.kernels.forest_attention import layout
+from hone.kernels import forest_attention, forest_buckets
+from hone.kernels.forest_attention import Layout
 from hone.policies import expanded
-
-
-def dense(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, forest: Forest, scale: float) -> torch.Tensor:
-    """The slow version: one mask over all pairs of stored tokens, from ancestry alone."""
-    size = forest.num_stored
-    allowed = torch.zeros(size, size, dtype=torch.bool)
-    for start, length in forest.segments:
-        allowed[start : start + length, start : start + length] = torch.ones(length, length).tril().bool()
-    for family in forest.families:
-        for token in family.queries:
-            allowed[int(token), torch.from_numpy(family.context)] = True
-    repeat = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(repeat, 1), v.repeat_interleave(repeat, 1)
-    scores = torch.einsum("qhd,khd->hqk", q, k) * scale
-    probs = scores.masked_fill(~allowed, float("-inf")).softmax(-1)
-    return torch.einsum("hqk,khd->qhd", probs, v)
-
-
-SHAPES = {
-    "groups": groups_of([9, 3, 17, 8], [[4, 1, 6], [2], [5, 5], [30, 1, 2, 3]]),
-    "deep": deep_tree(),
-    "prompts differ, one answer": groups_of([2, 40], [[1], [1]]),
-}
+from kernels.references import SHAPES, dense, random_heads
 
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("heads", [(4, 4), (4, 2), (6, 1)])
 def test_values_and_gradients_equal_the_dense_mask(name: str, heads: tuple[int, int]):
     forest = pack(SHAPES[name])
-    torch.manual_seed(0)
-    shape = (forest.num_stored, 8)
-    q = torch.randn(shape[0], heads[0], shape[1], dtype=torch.float64, requires_grad=True)
-    k, v = (
-        torch.randn(shape[0], heads[1], shape[1], dtype=torch.float64, requires_grad=True) for _ in range(2)
-    )
-    weight = torch.randn(shape[0], heads[0], shape[1], dtype=torch.float64)
-    got = forest_attention.forest_attention(q, k, v, layout(forest), 0.3)
+    q, k, v, weight = random_heads(forest, heads)
+    got = forest_attention.forest_attention(q, k, v, Layout(forest), 0.3)
     got_grads = torch.autograd.grad((got * weight).sum(), (q, k, v))
     want = dense(q, k, v, forest, 0.3)
     want_grads = torch.autograd.grad((want * weight).sum(), (q, k, v))
@@ -53,21 +25,19 @@ def test_values_and_gradients_equal_the_dense_mask(name: str, heads: tuple[int, 
         torch.testing.assert_close(a, b, rtol=0, atol=1e-11)
 
 
-def test_the_path_without_cpu_kernels_gives_the_same(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_path_without_cpu_kernels_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatch):
     """Devices other than the CPU take plain matrix products; the two must agree."""
-    forest = pack(SHAPES["groups"])
-    plan = layout(forest)
-    torch.manual_seed(1)
-    q = torch.randn(forest.num_stored, 4, 8, requires_grad=True)
-    k, v = (torch.randn(forest.num_stored, 2, 8, requires_grad=True) for _ in range(2))
-    weight = torch.randn(forest.num_stored, 4, 8)
+    forest = pack(SHAPES[name])
+    plan = Layout(forest)
+    q, k, v, weight = random_heads(forest, (4, 2), torch.float32)
 
     def run() -> tuple[torch.Tensor, ...]:
         out = forest_attention.forest_attention(q, k, v, plan, 0.3)
         return out.detach(), *torch.autograd.grad((out * weight).sum(), (q, k, v))
 
     fused = run()
-    monkeypatch.setattr(forest_attention, "_fused", lambda _: False)
+    monkeypatch.setattr(forest_buckets, "_fused", lambda _: False)
     for a, b in zip(fused, run()):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
@@ -77,10 +47,40 @@ def hidden_over_forest(model: torch.nn.Module, forest: Forest) -> torch.Tensor:
     model.set_attn_implementation(forest_attention.NAME)
     out = model.base_model(
         input_ids=forest.tokens[None], position_ids=forest.positions[None], use_cache=False,
-        forest_layout=layout(forest),
+        forest_layout=Layout(forest),
     )  # fmt: skip
     model.set_attn_implementation("sdpa")
     return out.last_hidden_state[0][forest.predictor]
+
+
+def test_padding_of_any_size_stays_out_of_the_gradient():
+    """A padded query repeats stored token 0, whose scores with keys of other families know no bound."""
+    forest = pack(SHAPES["groups"])
+    q, k, v, weight = random_heads(forest, (2, 2), torch.float32)
+    with torch.no_grad():
+        q *= 1e3
+    out = forest_attention.forest_attention(q, k, v, Layout(forest), 1.0)
+    grads = torch.autograd.grad((out * weight).sum(), (q, k, v))
+    assert all(torch.isfinite(g).all() for g in grads)
+
+
+def test_answers_of_one_length_are_read_and_written_as_they_lie():
+    assert all(
+        r.start is not None for b in Layout(pack(SHAPES["equal groups"])).buckets for r in (b.queries, b.keys)
+    )
+    assert any(b.queries.start is None for b in Layout(pack(SHAPES["groups"])).buckets)
+
+
+def test_under_autocast_the_operands_are_cast_as_torch_casts_those_of_an_attention():
+    """A norm on queries and keys leaves them in float32 beside values in bfloat16."""
+    forest = pack(SHAPES["deep"])
+    q, k, v, weight = random_heads(forest, (4, 2), torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = forest_attention.forest_attention(q, k, v.bfloat16(), Layout(forest), 0.3)
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), dense(q, k, v, forest, 0.3), rtol=0, atol=0.05)
+    (grad,) = torch.autograd.grad((out.float() * weight).sum(), q)
+    assert grad.dtype == torch.float32
 
 
 @pytest.mark.parametrize("kind", ["qwen3", "llama", "qwen2", "mistral"])
@@ -105,5 +105,5 @@ def test_a_window_is_refused_rather_than_ignored():
     q = torch.zeros(1, 2, forest.num_stored, 8)
     with pytest.raises(NotImplementedError, match="sliding_window"):
         forest_attention.attention_interface(
-            torch.nn.Module(), q, q, q, None, forest_layout=layout(forest), sliding_window=4
+            torch.nn.Module(), q, q, q, None, forest_layout=Layout(forest), sliding_window=4
         )

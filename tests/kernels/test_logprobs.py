@@ -50,3 +50,35 @@ def test_bfloat16_states_give_float32_logprobs():
     hidden, weight = torch.randn(4, 8).bfloat16(), torch.randn(5, 8).bfloat16()
     got, _ = selected_logprobs(hidden, weight, torch.tensor([0, 1, 2, 3]))
     assert got.dtype == torch.float32
+
+
+def test_a_weight_in_float32_is_taken_in_the_dtype_of_the_states_and_gets_its_gradient_in_float32(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The gradient of the weight is a sum over chunks, and must not be rounded to bfloat16 after each of them."""
+    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 40)
+    torch.manual_seed(0)
+    hidden = torch.randn(64, 8).bfloat16().requires_grad_()
+    weight = torch.randn(5, 8, requires_grad=True)
+    tokens = torch.randint(0, 5, (64,))
+    got, _ = selected_logprobs(hidden, weight, tokens)
+    torch.testing.assert_close(got, selected_logprobs(hidden, weight.bfloat16(), tokens)[0])
+    got.sum().backward()
+    assert hidden.grad is not None
+    assert hidden.grad.dtype == torch.bfloat16
+    assert weight.grad is not None
+    assert weight.grad.dtype == torch.float32
+    assert not torch.equal(weight.grad, weight.grad.bfloat16().float())
+
+
+def test_one_chunk_makes_its_logits_once_and_several_make_them_again(monkeypatch: pytest.MonkeyPatch):
+    made = []
+    right = logprobs._logits
+    monkeypatch.setattr(logprobs, "_logits", lambda h, *a: made.append(len(h)) or right(h, *a))
+    hidden, weight = torch.randn(6, 4, requires_grad=True), torch.randn(5, 4)
+    tokens = torch.randint(0, 5, (6,))
+    selected_logprobs(hidden, weight, tokens)[0].sum().backward()
+    assert made == [6]
+    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 20)
+    selected_logprobs(hidden, weight, tokens)[0].sum().backward()
+    assert made[1:] == [4, 2, 4, 2]

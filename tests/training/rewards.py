@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 
 def even(problem, text):
     return float(sum(map(ord, text)) % 2 == 0)
@@ -23,3 +25,14 @@ def short(completions, **_):
 
 def nan(completions, **_):
     return [float("nan")] * len(completions)
+
+
+def alarmed(text, answer):
+    """Limits itself by a signal, as reward code in the field does: an error outside of the main thread."""
+    before = signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, before)
+    return float(sum(map(ord, text)) % 2 == 0)
+
+
+def how_many(completions, **_):
+    return [float(len(completions))] * len(completions)

@@ -8,6 +8,7 @@ import pytest
 
 import hone
 from hone.core.errors import CheckpointError, HoneError, RewardError
+from hone.training.progress import Quiet
 
 REWARDS = Path(__file__).parent / "rewards.py"
 TINY = {
@@ -190,6 +191,9 @@ def test_a_reward_that_fails_sometimes_is_counted_and_survived(tmp_path):
         ({"reward": "nowhere.py:score"}, "nowhere.py"),
         ({"kl": "loss"}, "beta"),
         ({"top_p": 0.9}, "whole"),
+        ({"max_tokens_per_microbatch": 0}, "`max_tokens_per_microbatch` is 0: it must be a count"),
+        ({"max_tokens_per_microbatch": True}, "is True: it must be a count"),
+        ({"recompute_activations": "sometimes"}, "`recompute_activations` is 'sometimes': it must be true"),
         ({"num_generations": 1}, "num_generations"),
         ({"minibatches": 9}, "minibatches"),
         ({"method": "maxrl", "kl": {"name": "reward", "beta": 0.1}}, "kl: loss"),
@@ -213,15 +217,9 @@ def test_a_small_held_out_split_is_used_whole_and_said(tmp_path):
     path.write_text("".join(json.dumps({"prompt": f"{i}>", "answer": str(i)}) + "\n" for i in range(40)))
     notes: list[str] = []
 
-    class Notes:
+    class Notes(Quiet):
         def note(self, text):
             notes.append(text)
-
-        def step(self, line, of):
-            pass
-
-        def evaluation(self, line):
-            pass
 
     recipe = tiny(steps=1, task=f"jsonl:{path}", reward=None)
     recipe["eval"] = {"problems": 39, "samples": 2, "k": [1]}

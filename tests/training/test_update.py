@@ -12,6 +12,7 @@ from hone.core.batch import Batch, collect
 from hone.core.forest import pack
 from hone.policies.token_policy import TokenPolicy
 from hone.recipes.load import resolve
+from hone.training.budget import TokenBudget
 from hone.training.losses import loss_weights, silent_rollouts
 from hone.training.stages import assign
 from hone.training.update import UpdateSettings, update
@@ -29,8 +30,8 @@ def rewarded(rewards: list[float], seed: int = 0) -> Batch:
 def gradient(policy: TokenPolicy, chosen, batch: Batch, max_tokens: int) -> torch.Tensor:
     """The gradient an update leaves behind, without moving the weights."""
     optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
-    settings = UpdateSettings(1.0, 1, 1, max_tokens, 1e9)
-    update(policy, optimizer, lambda _: 0.0, chosen, batch, settings, Ledger())
+    settings, budget = UpdateSettings(1.0, 1, 1, 1e9), TokenBudget(max_tokens)
+    update(policy, optimizer, lambda _: 0.0, chosen, batch, settings, budget, Ledger())
     return torch.cat([p.grad.flatten() for p in policy.parameters() if p.grad is not None])
 
 
@@ -86,7 +87,8 @@ def test_rollouts_without_weight_are_not_run_but_count_in_denominators():
     policy = TokenPolicy(tiny_model("qwen3"), CharTokenizer())
     ledger = Ledger()
     optimizer = torch.optim.SGD(policy.parameters(), lr=0.0)
-    update(policy, optimizer, lambda _: 0.0, chosen, batch, UpdateSettings(1.0, 1, 1, 10_000, 1.0), ledger)
+    settings = UpdateSettings(1.0, 1, 1, 1.0)
+    update(policy, optimizer, lambda _: 0.0, chosen, batch, settings, TokenBudget(10_000), ledger)
     assert ledger.trained_tokens == 5 + 2 + 4 + 3
     assert ledger.shared_trained_tokens == 2 * 5
 
@@ -99,7 +101,7 @@ def test_a_batch_without_signal_moves_nothing():
     ledger = Ledger()
     tally = update(
         policy, optimizer, lambda _: 1.0, chosen, assign(chosen, rewarded([1.0] * 6)),
-        UpdateSettings(1.0, 1, 1, 10_000, 1.0), ledger,
+        UpdateSettings(1.0, 1, 1, 1.0), TokenBudget(10_000), ledger,
     )  # fmt: skip
     assert torch.equal(before, torch.cat([p.detach().flatten() for p in policy.parameters()]))
     assert (ledger.updates, policy.version, tally.grad_norms) == (0, 0, [])
@@ -128,9 +130,8 @@ def test_several_updates_move_the_ratio_and_are_counted():
     batch = assign(chosen, dataclasses.replace(batch, old_logprobs=old))
     ledger = Ledger()
     optimizer = torch.optim.AdamW(policy.parameters(), lr=0.0)
-    tally = update(
-        policy, optimizer, lambda _: 3e-2, chosen, batch, UpdateSettings(1.0, 3, 2, 10_000, 1.0), ledger
-    )
+    settings = UpdateSettings(1.0, 3, 2, 1.0)
+    tally = update(policy, optimizer, lambda _: 3e-2, chosen, batch, settings, TokenBudget(10_000), ledger)
     assert ledger.updates == 6
     assert tally.k3 > 0
     assert tally.clipped > 0

@@ -1,31 +1,73 @@
-"""The derived table: what one step and the whole run are, from the resolved recipe alone."""
+"""The derived tables: what one step and the whole run are, from the recipe alone; what memory makes of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from rich.table import Table
 
+from hone.compute.memory import MemoryPlan, count_passes, generations_of
 from hone.core.method import Method
 from hone.core.recipe import Recipe
+from hone.training.stages import scoring_reasons
 
 Rows = list[tuple[str, str]]
 
 
 def step_rows(recipe: Recipe, method: Method) -> Rows:
-    """What one step is: problems, rollouts, at most how many tokens, updates, micro-batches."""
+    """What one step is: problems, rollouts, at most how many tokens, updates, and what is scored before them."""
     rollouts = rollouts_of(recipe, method)
     each, noun = recipe.problems_per_step, "rollouts" if method.episode.samples else "demonstrations"
     rows = [("problems", f"{each:,}"), (noun, f"{each:,} × {rollouts // each:,} = {rollouts:,}")]
     updates = recipe.num_iterations * recipe.minibatches
     passes = f"{recipe.num_iterations} × {recipe.minibatches} = {updates}" if updates > 1 else "1"
-    limit = recipe.max_tokens_per_microbatch
     if method.episode.samples:
         most = rollouts * recipe.max_completion_length
         rows.append(("sampled tokens", f"at most {rollouts:,} × {recipe.max_completion_length:,} = {most:,}"))
-        count = -(-most // (recipe.minibatches * limit))
-        batches = f"of {limit:,} tokens; with answers at full length {count:,} an update, prompts apart"
-    else:
-        batches = f"of {limit:,} tokens"
-    return [*rows, ("updates", passes), ("micro-batches", batches)]
+    scoring = scoring_reasons(method, recipe).sentences
+    return [
+        *rows,
+        ("updates", passes),
+        *(("scoring" if not at else "", text) for at, text in enumerate(scoring)),
+    ]
+
+
+def memory_rows(plan: MemoryPlan) -> Rows:
+    """Where the memory goes, as an estimate."""
+    rows = [(name, size(value)) for name, value in plan.fixed.items()]
+    again = "; layers are run again in the backward pass" if plan.recompute else ""
+    words = f"{plan.tokens:,} tokens × {size(plan.per_token)} = {size(plan.activations)}{again}"
+    left = plan.left - plan.activations
+    rows += [("activations", words), ("left", size(left) if left >= 0 else f"nothing: {size(-left)} too few")]
+    return [*rows, (f"whole {plan.machine.device}", size(plan.machine.memory))]
+
+
+def pass_rows(recipe: Recipe, method: Method, plan: MemoryPlan) -> Rows:
+    """How an update is cut, and what a step computes, with answers at full length. `recipe` is the settled one."""
+    each = generations_of(recipe, method)
+    groups = -(-recipe.problems_per_step // recipe.minibatches)
+    coupled = method.couples == "group"
+    count = count_passes(groups, each, plan.prompt, plan.answer, plan.max_tokens, coupled)
+    stored = recipe.problems_per_step * (plan.prompt + each * plan.answer)
+    trained = recipe.num_iterations * stored
+    scoring = scoring_reasons(method, recipe)
+    scored = (bool(scoring.policy) + bool(scoring.reference)) * stored
+    lengths = f"prompts of {plan.prompt:,} tokens, the longest of the first, and answers of {plan.answer:,}"
+    rows = [
+        ("micro-batches", f"{count:,} an update, each of at most {max(plan.max_tokens, plan.unit):,} tokens"),
+        ("trained tokens", f"{trained:,} a step, with {lengths}"),
+    ]
+    return rows + ([("scored tokens", f"{scored:,} a step, without gradient")] if scored else [])
+
+
+def size(count: int) -> str:
+    """Bytes as a person reads them."""
+    value, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:,.0f} {unit}" if unit == "B" else f"{value:,.1f} {unit}"
 
 
 def run_rows(recipe: Recipe, method: Method) -> Rows:
@@ -53,11 +95,8 @@ def run_rows(recipe: Recipe, method: Method) -> Rows:
 
 
 def rollouts_of(recipe: Recipe, method: Method) -> int:
-    """Rollouts (or demonstrations) of one step. A demonstration without a mix is a problem's one oracle."""
-    one_each = (
-        not method.episode.samples and recipe.episode is not None and not recipe.episode.options.get("mix")
-    )
-    return recipe.problems_per_step * (1 if one_each else recipe.num_generations)
+    """Rollouts (or demonstrations) of one step."""
+    return recipe.problems_per_step * generations_of(recipe, method)
 
 
 def notes(recipe: Recipe, method: Method) -> list[str]:
@@ -79,12 +118,22 @@ def notes(recipe: Recipe, method: Method) -> list[str]:
 
 
 def table(recipe: Recipe, method: Method) -> Table:
-    """Both parts as one table."""
+    """What the recipe alone says, as one table."""
+    return _grid({"one step": step_rows(recipe, method), "whole run": run_rows(recipe, method)})
+
+
+def plan_table(recipe: Recipe, method: Method, plan: MemoryPlan) -> Table:
+    """What is known once the model is loaded, as one table."""
+    return _grid({"memory": memory_rows(plan), "passes": pass_rows(recipe, method, plan)})
+
+
+def _grid(parts: Mapping[str, Rows]) -> Table:
+    """Titled rows as one table."""
     shown = Table.grid(padding=(0, 2))
     shown.add_column(style="dim", no_wrap=True)
     shown.add_column(style="bold", no_wrap=True)
     shown.add_column()
-    for title, rows in (("one step", step_rows(recipe, method)), ("whole run", run_rows(recipe, method))):
+    for title, rows in parts.items():
         for at, (name, value) in enumerate(rows):
             shown.add_row("" if at else title, name, value)
     return shown

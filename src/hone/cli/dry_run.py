@@ -13,12 +13,14 @@ from hone.episodes import SingleTurn
 from hone.training.folder import RunFolder
 from hone.training.progress import Progress
 from hone.training.rollouts import run_episodes
+from hone.training.sampling import episode_context
 from hone.training.session import open_session
 
 
 def dry_run(recipe: Recipe, progress: Progress) -> None:
-    """Show the first training problem with the verdicts of its oracle and of one sampled answer."""
+    """Show the memory plan, and the first training problem with the verdicts of its oracle and a sampled answer."""
     session = open_session(recipe, RunFolder(Path("dry-run")), progress)
+    progress.plan(session.recipe, session.method, session.plan)
     problem = session.task.problem(0)
     show("first training problem", problem.text())
     state = {"global_step": 0, "evaluation": False}
@@ -31,9 +33,8 @@ def dry_run(recipe: Recipe, progress: Progress) -> None:
     else:
         show("its oracle", problem.oracle, judged(problem.oracle))
     session.engine.refresh()
-    trajectory = run_episodes(
-        [Request(problem, 1, group=0)], SingleTurn(), session.context(1), session.engine
-    )[0]
+    context = episode_context(session, session.context(1))
+    trajectory = run_episodes([Request(problem, 1, group=0)], SingleTurn(), context, session.engine)[0]
     show(f"one sampled answer ({trajectory.num_actions} tokens, {trajectory.finish_reason})", trajectory.text,
          judged(trajectory.text))  # fmt: skip
     terminal.say("\nDry run: nothing was trained, nothing was written.", "bold")

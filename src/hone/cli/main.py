@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hone.cli import compare, doctor, methods, recipes, report, sft, tasks, terminal, train
+from hone.cli import bench, compare, doctor, methods, recipes, report, sft, tasks, terminal, train
 from hone.cli import eval as evaluate
 from hone.core.errors import HoneError
 
@@ -50,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recipes": recipes.recipes,
     "tasks": tasks.tasks,
     "report": report.report,
+    "bench": bench.bench,
     "doctor": doctor.doctor,
 }
 for _name, _command in COMMANDS.items():

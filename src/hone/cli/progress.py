@@ -11,7 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.text import Text
 
+from hone.cli import derived
 from hone.cli.terminal import plain
+from hone.compute.memory import MemoryPlan
+from hone.core.method import Method
+from hone.core.recipe import Recipe
 from hone.report.words import count, duration, percent
 
 PLAIN_EVERY = 5.0  # seconds between lines where there is no terminal
@@ -80,6 +84,10 @@ class RichProgress:
     def note(self, text: str) -> None:
         """Print it above the bar."""
         self._print(f"note: {text}", "yellow")
+
+    def plan(self, recipe: Recipe, method: Method, plan: MemoryPlan) -> None:
+        """Print what memory makes of the recipe, above the bar."""
+        self.console.print(derived.plan_table(recipe, method, plan))
 
     def step(self, line: Mapping[str, Any], of: int) -> None:
         """Move the bar, or print a line if the last one is some seconds old."""

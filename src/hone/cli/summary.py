@@ -94,6 +94,11 @@ def show(folder: Path, evals: Sequence[Line], summary: Mapping[str, Any]) -> Non
         else:
             terminal.say(words_of(last), "bold")
     terminal.say(f"cost     {cost(summary)}")
+    if summary.get("shortages"):
+        times = "once" if summary["shortages"] == 1 else f"{summary['shortages']} times"
+        terminal.say(
+            f"memory   ran out {times}, see {folder / 'events.jsonl'}; the run is not bit-identical", "yellow"
+        )
     terminal.say(f"model    {RunFolder(folder).final}")
 
 

@@ -16,6 +16,7 @@ class Ledger:
     trained_tokens: int = 0  # tokens in training forward and backward passes, prompts included
     shared_trained_tokens: int = 0  # tokens that sharing saved in training
     scored_tokens: int = 0  # tokens in passes without gradient
+    lost_tokens: int = 0  # tokens in passes that were thrown away because memory ran out
     eval_tokens: int = 0  # sampled for evaluation
     updates: int = 0  # optimizer steps
 

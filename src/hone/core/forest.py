@@ -7,6 +7,7 @@ token is listed once for each rollout that owns it, so its gradient is the sum o
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -51,7 +52,9 @@ class Forest:
 
 
 def pack(trajectories: Sequence[Trajectory]) -> Forest:
-    """Store every distinct segment of `trajectories` once, children after their parent.
+    """Store every distinct segment of `trajectories` once: children after their parent, siblings side by side.
+
+    Families are in the order of their queries.
 
     Raises ValueError for an action token that nothing precedes: its logprob has no hidden state to come from.
     """
@@ -70,9 +73,10 @@ def pack(trajectories: Sequence[Trajectory]) -> Forest:
     segments: list[tuple[int, int]] = []
     families: list[Family] = []
     stored = 0
-    stack = list(reversed(children.get(None, [])))
-    while stack:
-        segment = stack.pop()
+    # Level by level, siblings side by side: what a family's attention reads and writes is one run of places.
+    queue = deque(children.get(None, []))
+    while queue:
+        segment = queue.popleft()
         before = context[segment.parent] if segment.parent is not None else np.empty(0, np.int64)
         size = len(segment.tokens)
         own = np.arange(stored, stored + size)
@@ -84,11 +88,10 @@ def pack(trajectories: Sequence[Trajectory]) -> Forest:
         offspring = children.get(segment)
         if offspring:
             context[segment] = np.concatenate([before, own])
-            stack.extend(reversed(offspring))
-    for parent, offspring in children.items():
-        if parent is not None:
-            queries = [np.arange(start[c], start[c] + len(c.tokens)) for c in offspring]
-            families.append(Family(context[parent], np.concatenate(queries)))
+            queue.extend(offspring)
+    for parent in context:
+        queries = [np.arange(start[c], start[c] + len(c.tokens)) for c in children[parent]]
+        families.append(Family(context[parent], np.concatenate(queries)))
 
     index, predictor, lengths = _actions(trajectories, start)
     return Forest(

@@ -120,7 +120,14 @@ class Recipe(Settings):
 
     num_iterations: int = Field(1, ge=1, description="passes over a batch")
     minibatches: int = Field(1, ge=1, description="optimizer updates of one pass")
-    max_tokens_per_microbatch: int = Field(16_384, ge=1, description="stored tokens of one forward pass")
+    max_tokens_per_microbatch: int | Literal["auto"] = Field(
+        "auto",
+        description="stored tokens of one forward pass; auto: as many as the device's memory plan allows",
+    )
+    recompute_activations: bool | Literal["auto"] = Field(
+        "auto",
+        description="make a layer's activations again in its backward pass; auto: only where memory asks for it",
+    )
     learning_rate: float = Field(1e-4, gt=0)
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     schedule_steps: int | None = Field(
@@ -134,14 +141,36 @@ class Recipe(Settings):
     max_grad_norm: float = Field(1.0, gt=0)
 
     engine: Literal["auto", "native", "transformers"] = "auto"
+    one_step_off: bool = Field(
+        False, description="sample the next step while this one is trained, from weights one step old"
+    )
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = Field(
+        False, description="compile the decoder layers for training: minutes at first, then faster steps"
+    )
     max_error_share: float = Field(
         0.1, ge=0, le=1, description="stop when more of a step's verdicts are errors"
     )
     seed: int = Field(0, ge=0)
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
     checkpoint: CheckpointSettings = CheckpointSettings()  # type: ignore[call-arg]
+
+    @field_validator("max_tokens_per_microbatch", mode="before")
+    @classmethod
+    def _tokens_or_auto(cls, value: Any) -> Any:
+        """One complaint for a wrong value, not one for each type that it could have had."""
+        whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
+        if value != "auto" and not (whole and value >= 1):
+            raise ValueError("it must be a count of tokens, at least 1, or `auto`")
+        return value
+
+    @field_validator("recompute_activations", mode="before")
+    @classmethod
+    def _truth_or_auto(cls, value: Any) -> Any:
+        if not isinstance(value, bool) and value != "auto":
+            raise ValueError("it must be true, false or `auto`")
+        return value
 
     def dump(self) -> dict[str, Any]:
         """Plain JSON values, as recipe.yaml holds them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -67,7 +68,7 @@ class SampleRequest:
 
 
 class SampledPolicy(Protocol):
-    """What an engine reads of a policy. The model's weights are read in place, never copied.
+    """What an engine reads of a policy. Weights are read in place, or copied at `refresh` into the autocast dtype.
 
     `version` grows by one whenever the weights change; an engine that was not refreshed since refuses to sample.
     """
@@ -92,15 +93,25 @@ class SampledPolicy(Protocol):
         """The torch device of the weights."""
         ...
 
+    @property
+    def autocast(self) -> Any:
+        """The torch dtype of forward passes where it differs from the weights'; None if it does not."""
+        ...
+
 
 class Engine(Protocol):
     """Samples from a policy. `sample` calls of one barrier are served together in (noise path) order.
 
     A caller announces with `expect(live)` how many episodes will ask before each barrier, and an episode that ends
     calls `leave()`; when every live episode waits, the engine runs. Prefix caches live until `refresh`.
+
+    Where memory runs out, the engine halves `max_slots`, tells `on_shortage` (slots before, slots after, what the
+    allocator said) and serves the barrier again from its start, with the same samples. Raises EngineError at one slot.
     """
 
     name: str
+    max_slots: int | None  # rollouts sampled at once, at most; None: the engine's own choice
+    on_shortage: Callable[[int, int, str], None]
 
     def expect(self, live: int) -> None:
         """Open a schedule with `live` concurrent episodes."""
@@ -112,6 +123,10 @@ class Engine(Protocol):
 
     async def sample(self, request: SampleRequest) -> list[Completion]:
         """`request.n` completions, in rollout order."""
+        ...
+
+    async def quiet(self) -> None:
+        """Return once the engine is not running, so that others may use its model."""
         ...
 
     def refresh(self) -> None:

@@ -53,6 +53,11 @@ class Role(Protocol):
 class Judge(Protocol):
     """Says what texts are worth, and which answers are the same."""
 
+    @property
+    def independent(self) -> bool:
+        """Whether a verdict is reached from its problem and text alone, without an engine: it may then be early."""
+        ...
+
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
     ) -> list[Verdict]:

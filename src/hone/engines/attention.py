@@ -117,16 +117,16 @@ def plan_prefixes(found: Sequence[tuple[PrefixBlock, int]], device: torch.device
     return PrefixPlan(tuple(parts), torch.from_numpy(places).to(device))
 
 
-def _with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
-    """Full attention `[P, Hkv, Q, D]` and its log-sum-exp `[P, Hkv, Q]`."""
+def _with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Full attention `[P, Hkv, Q, D]` of scaled queries and its log-sum-exp `[P, Hkv, Q]`."""
     if q.device.type == "cpu":
         if bias is not None:
             bias = bias.expand(-1, q.shape[1], q.shape[2], -1)
         out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            q, k, v, attn_mask=bias, scale=scale
+            q, k, v, attn_mask=bias, scale=1.0
         )
         return out, lse
-    scores = (q @ k.transpose(-1, -2)).to(torch.promote_types(q.dtype, torch.float32)) * scale
+    scores = (q @ k.transpose(-1, -2)).to(torch.promote_types(q.dtype, torch.float32))
     if bias is not None:
         scores = scores + bias
     lse = scores.logsumexp(-1)
@@ -134,9 +134,12 @@ def _with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float
 
 
 def prefix_attention(
-    q: Float[Tensor, "rows Hkv rep D"], layer: int, plan: PrefixPlan, scale: float
+    q: Float[Tensor, "rows Hkv rep D"], layer: int, plan: PrefixPlan
 ) -> tuple[Float[Tensor, "rows Hkv rep D"], Float[Tensor, "rows Hkv rep"]]:
-    """Attention of every row to its prefix, with its log-sum-exp. `rep` query heads share a key-value head."""
+    """Attention of every row to its prefix, with its log-sum-exp. `rep` query heads share a key-value head.
+
+    Queries come already scaled.
+    """
     num_kv, rep, dim = q.shape[1:]
     outs, lses = [], []
     for part in plan.parts:
@@ -145,7 +148,7 @@ def prefix_attention(
         cells = q if plan.places is None else q.index_select(0, part.grid)
         cells = cells.view(count, -1, num_kv, rep, dim).transpose(1, 2).reshape(count, num_kv, -1, dim)
         bias = None if part.block.bias is None else part.block.bias[part.prefixes]
-        out, lse = _with_lse(cells, keys, values, bias, scale)
+        out, lse = _with_lse(cells, keys, values, bias)
         outs.append(out.reshape(count, num_kv, -1, rep, dim).transpose(1, 2).flatten(0, 1))
         lses.append(lse.reshape(count, num_kv, -1, rep).transpose(1, 2).flatten(0, 1))
     out, lse = (x[0] if len(x) == 1 else torch.cat(x) for x in (outs, lses))
@@ -157,7 +160,7 @@ def prefix_attention(
 def decode_attention(
     q: Float[Tensor, "rows H D"],
     own: Float[Tensor, "2 rows Hkv t D"],
-    bias: Float[Tensor, "rows 1 1 t"] | None,
+    bias: Float[Tensor, "rows*Hkv 1 t"] | None,
     layer: int,
     plan: PrefixPlan,
     scale: float,
@@ -168,14 +171,16 @@ def decode_attention(
     """
     rows, num_heads, dim = q.shape
     num_kv, used = own.shape[2:4]
-    folded = q.view(rows, num_kv, num_heads // num_kv, dim)
-    out, lse = prefix_attention(folded, layer, plan, scale)
+    folded = torch.mul(q, scale).view(rows, num_kv, num_heads // num_kv, dim)
+    out, lse = prefix_attention(folded, layer, plan)
     # torch.bmm reads the sliced cache where it is; torch.matmul would copy it to merge the leading dimensions.
     keys, values = own.flatten(1, 2)
-    scores = torch.bmm(folded.reshape(rows * num_kv, -1, dim), keys.transpose(1, 2)).view(*lse.shape, used)
-    scores = scores.to(lse.dtype) * scale
-    if bias is not None:
-        scores = scores + bias
+    queries, keys = folded.view(rows * num_kv, -1, dim), keys.transpose(1, 2)
+    if bias is None:
+        scores = torch.bmm(queries, keys)
+    else:
+        scores = torch.baddbmm(bias.expand(-1, queries.shape[1], -1), queries, keys)
+    scores = scores.view(*lse.shape, used).to(lse.dtype)
     weights = torch.cat([lse[..., None], scores], -1).softmax(-1).to(q.dtype)
     mine = torch.bmm(weights[..., 1:].view(rows * num_kv, -1, used), values).view(folded.shape)
-    return torch.addcmul(mine, weights[..., :1], out).view(rows, num_heads * dim)
+    return mine.addcmul_(weights[..., :1], out).view(rows, num_heads * dim)

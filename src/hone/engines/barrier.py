@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from dataclasses import dataclass, field
 
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion, SampledPolicy, SampleRequest
+from hone.core.threads import worker
 from hone.engines.checks import check_request
+from hone.kernels.shortage import first_line, out_of_memory, release
 
 Pending = tuple[SampleRequest, "asyncio.Future[list[Completion]]"]
 
@@ -20,8 +25,22 @@ def _noise_order(pending: Pending) -> tuple[object, ...]:
     return noise.path, noise.draw, noise.step, noise.purpose, noise.seed, request.prefix.tobytes()
 
 
+@dataclass(frozen=True)
+class _Barrier:
+    """The requests of one call with whoever waits for them, in the order in which they are served."""
+
+    served: list[Pending]
+    loop: asyncio.AbstractEventLoop
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
 class BarrierEngine(ABC):
-    """Plain asyncio, no threads, no clocks: which requests share a batch depends on the schedule alone.
+    """Which requests share a call depends on the schedule alone, never on arrival time.
+
+    Calls are made in one thread of the engine's own, one after another, while the event loop goes on. What a call has
+    finished is handed over at once, so the episodes of a barrier may go on one by one; but the next call is not made
+    before this one has ended and every live episode waits again. So threads decide when a result is known, and
+    never what is sampled.
 
     An episode has at most one request waiting at a time, and calls `leave()` when it ends, also when it ends
     by an exception (`try: ... finally: engine.leave()`): the others would wait for it for ever.
@@ -29,11 +48,18 @@ class BarrierEngine(ABC):
 
     name: str
 
-    def __init__(self, policy: SampledPolicy) -> None:
+    def __init__(self, policy: SampledPolicy, max_slots: int | None = None) -> None:
         self.policy = policy
         self.version = policy.version
+        self.max_slots = max_slots
+        self.slots = 0  # rollouts that the latest call sampled at once
+        self.on_shortage: Callable[[int, int, str], None] = lambda before, after, detail: None
         self._live = 0
         self._waiting: list[Pending] = []
+        self._thread = worker(f"hone-{self.name}")
+        self._open: _Barrier | None = None  # as the event loop sees it
+        self._call: Future[None] = Future()  # of the open barrier
+        self._serving: _Barrier | None = None  # as the engine's thread sees it
 
     def expect(self, live: int) -> None:
         """Open a schedule with `live` concurrent episodes. Raises EngineError while another one is open."""
@@ -47,12 +73,20 @@ class BarrierEngine(ABC):
         self._live = live
 
     def leave(self) -> None:
-        """One episode has ended. Raises EngineError if none is live."""
+        """One episode has ended. Raises EngineError if none is live.
+
+        When the last one leaves, nobody waits for a call that is still running (an interrupt has cancelled them all):
+        it is stopped at its next token, and waited for.
+        """
         if self._live == 0:
             raise EngineError(
                 "An episode left that was not expected.", "Call `expect(live)` with all of them."
             )
         self._live -= 1
+        if self._live == 0 and self._open is not None:
+            self._open.stop.set()
+            self._open = None
+            wait([self._call])
         self._serve_if_all_wait()
 
     async def sample(self, request: SampleRequest) -> list[Completion]:
@@ -73,27 +107,93 @@ class BarrierEngine(ABC):
             # Still there only if the episode was cancelled while it waited.
             self._waiting = [p for p in self._waiting if p is not pending]
 
+    async def quiet(self) -> None:
+        """Return once no call is running. A live episode that does not wait keeps it so."""
+        if self._open is not None:
+            await asyncio.shield(asyncio.wrap_future(self._call))
+
     def _serve_if_all_wait(self) -> None:
         self._waiting = [p for p in self._waiting if not p[1].cancelled()]
-        if not self._waiting or len(self._waiting) < self._live:
+        if self._open is not None or not self._waiting or len(self._waiting) < self._live:
             return
-        served = sorted(self._waiting, key=_noise_order)
+        self._open = _Barrier(sorted(self._waiting, key=_noise_order), self._waiting[0][1].get_loop())
         self._waiting = []
+        self._call = self._thread.submit(self._serve, self._open)
+
+    def _serve(self, barrier: _Barrier) -> None:
+        """Make the call of a barrier, in the engine's thread."""
+        results: list[list[Completion]] | BaseException
+        self._serving = barrier
         try:
-            results = self.run([request for request, _ in served])
-        except Exception as error:
-            for _, future in served:
-                if not future.done():
-                    future.set_exception(error)
+            results = self.serve([request for request, _ in barrier.served])
+        except BaseException as error:  # whatever it is, whoever waits must hear of it
+            results = error
+        finally:
+            self._serving = None
+        barrier.loop.call_soon_threadsafe(self._close, barrier, results)
+
+    def _close(self, barrier: _Barrier, results: list[list[Completion]] | BaseException) -> None:
+        """A call has ended: hand over what `run` has not handed over itself."""
+        if self._open is not barrier:
             return
-        for (_, future), completions in zip(served, results):
-            if not future.done():  # an interrupt cancels whoever waits, even while the engine runs
-                future.set_result(completions)
+        self._open = None
+        for index, (_, future) in enumerate(barrier.served):
+            if isinstance(results, BaseException):
+                if not future.done():
+                    future.set_exception(results)
+            else:
+                _answer(future, results[index])
+        self._serve_if_all_wait()
+
+    def finished(self, index: int, completions: list[Completion]) -> None:
+        """For `run` to call as soon as all rollouts of request `index` have ended: its episode goes on."""
+        if self._serving is not None:
+            future = self._serving.served[index][1]
+            self._serving.loop.call_soon_threadsafe(_answer, future, completions)
+
+    def stop_if_asked(self) -> None:
+        """For `run` to call after every token: raises EngineError if nobody waits for the call any more."""
+        if self._serving is not None and self._serving.stop.is_set():
+            raise EngineError("Sampling was stopped, because nobody waits for it any more.")
+
+    def serve(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
+        """`run`, begun again with half the slots where memory runs out: noise is no state, so samples are the same.
+
+        Raises EngineError if one rollout alone does not fit.
+        """
+        while True:
+            try:
+                return self.run(requests)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                detail = first_line(error)
+            self.drop_caches()
+            release()
+            before = self.slots
+            if before <= 1:
+                raise EngineError(
+                    f"Memory ran out while sampling one rollout alone: {detail}",
+                    "Lower `max_completion_length`, set `dtype=bfloat16`, or take a smaller model.",
+                )
+            self.max_slots = before // 2
+            self.on_shortage(before, self.max_slots, detail)
+
+    def drop_caches(self) -> None:  # noqa: B027  # an engine may well hold nothing
+        """Let go of what only speeds up the next call."""
 
     @abstractmethod
     def run(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
-        """Serve the requests of one barrier together; `[i][j]` is rollout j of request i."""
+        """Serve the requests of one barrier together; `[i][j]` is rollout j of request i.
+
+        Runs in the engine's thread, where torch's thread-local modes (gradients, autocast) are at their defaults.
+        """
 
     @abstractmethod
     def refresh(self) -> None:
         """Take the policy's present weights; drop every cached prefix."""
+
+
+def _answer(future: asyncio.Future[list[Completion]], completions: list[Completion]) -> None:
+    if not future.done():  # an interrupt cancels whoever waits, even while the engine runs
+        future.set_result(completions)

@@ -6,7 +6,7 @@ function of its requests and the engine's settings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,15 @@ from hone.core.sampling import SampleRequest, SamplingParams
 from hone.engines.attention import PrefixBlock, length_buckets, plan_prefixes
 from hone.engines.cache import PrefixStore, SuffixCache
 from hone.engines.native_model import NativeModel
+from hone.engines.prefix_pool import PrefixPool
 from hone.engines.sampler import draw, settings
 from hone.engines.stops import Stops
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
+# Is told after every chunk which rollouts have ended, and may stop the call by raising.
+Look = Callable[[npt.NDArray[np.int64]], None]
 PREFILL_TOKENS = 8192  # prefixes that are computed ahead of their admission hold about this many tokens
 Prefix = npt.NDArray[np.int32]
 
@@ -48,6 +51,52 @@ class Work:
     def width(self) -> int:
         """Places for sampled tokens: the largest limit, and what a chunk may run beyond it."""
         return self.tokens.shape[1]
+
+    def record(
+        self,
+        rollouts: npt.NDArray[np.int64],
+        tokens: npt.NDArray[np.int32],
+        logprobs: npt.NDArray[np.float32],
+        stops: Stops,
+    ) -> npt.NDArray[np.bool_]:
+        """Append a chunk `[rows, steps]` to `rollouts`, cut where each ends. Returns which rows have ended.
+
+        Raises EngineError if logprobs are not finite.
+        """
+        steps = tokens.shape[1]
+        start = self.lengths[rollouts]
+        columns = start[:, None] + np.arange(steps)
+        self.tokens[rollouts[:, None], columns] = tokens
+        self.logprobs[rollouts[:, None], columns] = logprobs
+        if np.isnan(logprobs).any():
+            raise EngineError(
+                "The model's logits are not finite while sampling.",
+                "Look for a diverged run: lower `learning_rate`, or start from an earlier checkpoint.",
+            )
+
+        def history(row: int, step: int) -> Prefix:
+            return self.tokens[rollouts[row], : start[row] + step + 1]
+
+        first = stops.first_end(tokens, [p.stop for p in self.params], self.kinds[rollouts], history)
+        reached = start + np.minimum(first + 1, steps)
+        limits = self.limits[rollouts]
+        stopped: npt.NDArray[np.bool_] = (first < steps) & (reached <= limits)
+        self.lengths[rollouts] = np.minimum(reached, limits)
+        self.stopped[rollouts] = stopped
+        return stopped | (reached >= limits)
+
+    def waiting_prefixes(self, admitted: int, stored: PrefixStore | PrefixPool) -> list[list[Prefix]]:
+        """Prefixes to compute next, by similar length: the missing ones of rollout `admitted` and of some after it."""
+        missing: dict[bytes, Prefix] = {}
+        size = 0
+        for prefix in self.prefixes[admitted:]:
+            if size >= PREFILL_TOKENS:
+                break
+            if prefix not in stored and prefix.tobytes() not in missing:
+                missing[prefix.tobytes()] = prefix
+                size += len(prefix)
+        prefixes = list(missing.values())
+        return [[prefixes[i] for i in bucket] for bucket in length_buckets([len(p) for p in prefixes])]
 
 
 def plan_work(requests: Sequence[SampleRequest], chunk: int) -> Work:
@@ -80,9 +129,10 @@ class Decoding:
         work: Work,
         slots: int,
         chunk: int,
+        look: Look,
     ) -> None:
         self._model, self._stops, self._store, self._suffixes = model, stops, store, suffixes
-        self._work, self._slots, self._chunk = work, slots, chunk
+        self._work, self._slots, self._chunk, self._look = work, slots, chunk, look
         self._table = settings(work.params, model.device)
         self._admitted = 0  # rollouts that have had a slot
         self._rollouts = np.empty(0, np.int64)  # of each row
@@ -93,6 +143,7 @@ class Decoding:
         hidden = self._admit(np.arange(min(self._slots, len(self._work.prefixes))))
         while len(self._rollouts):
             tokens, ended = self._sample(hidden)
+            self._look(self._rollouts[ended])
             hidden = self._advance(tokens, ended)
 
     def _sample(
@@ -111,25 +162,13 @@ class Decoding:
             drawn, chosen = draw(self._model.logits(hidden), noise[:, step], self._settings)
             tokens.append(drawn)
             logprobs.append(chosen)
-        chunk = torch.stack(tokens, 1).cpu().numpy()
-        work.tokens[rollouts[:, None], columns] = chunk
-        work.logprobs[rollouts[:, None], columns] = torch.stack(logprobs, 1).float().cpu().numpy()
-        if np.isnan(work.logprobs[rollouts[:, None], columns]).any():
-            raise EngineError(
-                "The model's logits are not finite while sampling.",
-                "Look for a diverged run: lower `learning_rate`, or start from an earlier checkpoint.",
-            )
-
-        def history(row: int, step: int) -> Prefix:
-            return work.tokens[rollouts[row], : start[row] + step + 1]
-
-        first = self._stops.first_end(chunk, [p.stop for p in work.params], work.kinds[rollouts], history)
-        reached = start + np.minimum(first + 1, self._chunk)
-        limits = work.limits[rollouts]
-        stopped = (first < self._chunk) & (reached <= limits)
-        work.lengths[rollouts] = np.minimum(reached, limits)
-        work.stopped[rollouts] = stopped
-        return tokens[-1], stopped | (reached >= limits)
+        ended = work.record(
+            rollouts,
+            torch.stack(tokens, 1).cpu().numpy(),
+            torch.stack(logprobs, 1).float().cpu().numpy(),
+            self._stops,
+        )
+        return tokens[-1], ended
 
     def _advance(
         self, tokens: Int[torch.Tensor, "rows"], ended: npt.NDArray[np.bool_]
@@ -189,16 +228,7 @@ class Decoding:
 
     def _prefill(self) -> None:
         """Compute the prefixes of the next waiting rollouts that are not stored, the very next one among them."""
-        missing: dict[bytes, Prefix] = {}
-        size = 0
-        for prefix in self._work.prefixes[self._admitted :]:
-            if size >= PREFILL_TOKENS:
-                break
-            if prefix not in self._store and prefix.tobytes() not in missing:
-                missing[prefix.tobytes()] = prefix
-                size += len(prefix)
-        prefixes = list(missing.values())
-        buckets = [[prefixes[i] for i in bucket] for bucket in length_buckets([len(p) for p in prefixes])]
+        buckets = self._work.waiting_prefixes(self._admitted, self._store)
         live = {found[0] for found in self._found if found is not None}
         self._store.add({self._model.prefill(bucket): bucket for bucket in buckets}, live)
 
@@ -210,9 +240,9 @@ class Decoding:
         used = int(written.max()) + 1
         bias = None
         if written.min() + 1 < used:
-            beyond = torch.arange(used, device=tokens.device) > place[:, None]
-            bias = torch.zeros(beyond.shape, device=tokens.device).masked_fill(beyond, -torch.inf)[
-                :, None, None
-            ]
+            last = place.repeat_interleave(self._model.num_kv)
+            beyond = torch.arange(used, device=tokens.device) > last[:, None]
+            bias = torch.zeros(beyond.shape, dtype=self._model.dtype, device=tokens.device)
+            bias = bias.masked_fill_(beyond, -torch.inf)[:, None]
         cache = self._suffixes.tensor
         return self._model.decode(tokens, place, self._prefix_lengths + place, cache, used, bias, self._plan)

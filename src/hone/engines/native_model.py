@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from hone.core.errors import EngineError
 from hone.engines.attention import PrefixBlock, PrefixPlan, causal_attention, decode_attention
+from hone.engines.norms import Norm
+from hone.engines.weights import ComputeWeights
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 
 
 def unsupported(model: Any) -> str | None:
@@ -32,7 +34,7 @@ def unsupported(model: Any) -> str | None:
     windows = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
     if any(kind != "full_attention" for kind in layers) or (not layers and windows):
         return "it uses sliding-window attention"
-    if model.model.rotary_emb.rope_type == "longrope":
+    if model.model.rotary_emb.rope_type in ("longrope", "dynamic"):
         return "its rotary embedding changes with the length of the text"
     for name, module in model.model.layers.named_modules():
         if name.endswith("_proj") and type(module) is not nn.Linear:
@@ -84,52 +86,138 @@ def _in_one(parameters: Sequence[Tensor]) -> bool:
     return True
 
 
-def _norm(x: Tensor, module: Any) -> Tensor:
-    """RMS norm. In float32 in one call; otherwise as the module rounds it, which the trainer does too."""
-    if x.dtype == torch.float32:
-        return F.rms_norm(x, x.shape[-1:], module.weight, module.variance_epsilon)
-    out: Tensor = module(x)
-    return out
+def _cache_rows(written: Tensor, slots: int, num_kv: int, places: int) -> Int[Tensor, "rows*2*Hkv"]:
+    """Where row i's keys and values go in a layer's cache `[2, slots, Hkv, places, D]` seen as rows of D."""
+    rows = torch.arange(len(written), device=written.device)
+    halves = torch.arange(2, device=written.device)[:, None] * slots
+    slot = (rows[:, None, None] + halves) * num_kv + torch.arange(num_kv, device=written.device)
+    return (slot * places + written[:, None, None]).flatten()
+
+
+def _add_linear(residual: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`residual` with a linear layer's output added in place, in the matrix product itself where dtypes agree."""
+    if x.dtype != residual.dtype:
+        return residual.add_(F.linear(x, weight, bias))
+    residual.addmm_(x, weight.t())
+    return residual if bias is None else residual.add_(bias)
 
 
 @dataclass(frozen=True)
-class _Fused:
+class _LayerNorms:
+    before_attention: Norm
+    heads: Norm | None  # of queries and keys
+    before_mlp: Norm
+
+
+@dataclass(frozen=True)
+class LayerWeights:
+    """The matrices of one layer in the compute dtype; the projections that read the same input are one."""
+
     qkv: Tensor
     qkv_bias: Tensor | None
+    out: Tensor
+    out_bias: Tensor | None
     gate_up: Tensor
     gate_up_bias: Tensor | None
+    down: Tensor
+    down_bias: Tensor | None
 
 
 class NativeModel:
-    """Prefill and decoding for one Hugging Face module. Call under `torch.inference_mode`, after `refresh`."""
+    """Prefill and decoding for one Hugging Face module. Call under `torch.inference_mode`, after `refresh`.
 
-    def __init__(self, model: Any) -> None:
+    Matrix products and attention run in `dtype`: the weights' own, or `autocast`. What the trainer's autocast
+    leaves in the weights' dtype stays so here: the residual stream, norms and rotations.
+    """
+
+    def __init__(self, model: Any, autocast: torch.dtype | None = None) -> None:
         self.model = model
+        self._autocast = autocast
+        self.version = 0  # of the weights that were taken last
+        self._compute: ComputeWeights | None = None
+        self._norms: list[_LayerNorms] = []
+        self._last_norm: Norm
         attention = model.model.layers[0].self_attn
         self.num_layers = len(model.model.layers)
         self.head_dim: int = attention.head_dim
         self.num_heads: int = model.config.num_attention_heads
         self.num_kv: int = model.config.num_key_value_heads
         self.scale: float = attention.scaling
+        # SmolLM3 leaves the rotary embedding out of every fourth layer.
+        self.rotates = [getattr(layer.self_attn, "use_rope", True) for layer in model.model.layers]
 
-    def refresh(self) -> None:
-        """Make the fused projections one tensor each, and check that the module's own parameters view it."""
-        self._fused: list[_Fused] = []
+    def refresh(self, version: int = 0) -> None:
+        """Take the weights, which are at `version`.
+
+        The projections to be fused become one tensor each, which the module's own parameters are checked to
+        view. Where the compute dtype is another one, that tensor is copied.
+        """
+        base = self.model.model
+        self.device = base.embed_tokens.weight.device
+        residual_dtype = base.embed_tokens.weight.dtype
+        self.dtype: torch.dtype = self._autocast or residual_dtype
+        if self._compute is None or self._compute.dtype != self.dtype:
+            self._compute = ComputeWeights(self.dtype)
+        take = self._compute.take
+        self.layers: list[LayerWeights] = []
         with torch.no_grad():
-            for layer in self.model.model.layers:
+            for index, layer in enumerate(base.layers):
                 a, m = layer.self_attn, layer.mlp
-                qkv = _fuse([a.q_proj.weight, a.k_proj.weight, a.v_proj.weight])
-                gate_up = _fuse([m.gate_proj.weight, m.up_proj.weight])
-                assert qkv is not None and gate_up is not None  # a linear layer has a weight
-                biases = [
-                    _fuse([x.bias for x in part])
-                    for part in ((a.q_proj, a.k_proj, a.v_proj), (m.gate_proj, m.up_proj))
-                ]
-                self._fused.append(_Fused(qkv, biases[0], gate_up, biases[1]))
-        self.device = self._fused[0].qkv.device
-        self.dtype = self._fused[0].qkv.dtype
-        empty = self._fused[0].qkv.new_empty(0, self.head_dim)
-        self._cos, self._sin = empty, empty
+                parts = {
+                    "qkv": (a.q_proj, a.k_proj, a.v_proj),
+                    "out": (a.o_proj,),
+                    "gate_up": (m.gate_proj, m.up_proj),
+                    "down": (m.down_proj,),
+                }
+                taken: dict[str, Any] = {}
+                for name, modules in parts.items():
+                    for kind in ("weight", "bias"):
+                        key = name if kind == "weight" else f"{name}_bias"
+                        fused = _fuse([getattr(module, kind) for module in modules])
+                        taken[key] = None if fused is None else take(f"{index}.{key}", fused)
+                self.layers.append(LayerWeights(**taken))
+            head = self.model.lm_head
+            self.head = take("head", head.weight.data)
+            self.head_bias = None if head.bias is None else take("head_bias", head.bias.data)
+            self._take_norms()
+        table = getattr(self, "_cos", None)
+        if table is None or table.dtype != residual_dtype or table.device != self.device:
+            self._cos = self._sin = torch.empty(0, self.head_dim, dtype=residual_dtype, device=self.device)
+        self.version = version
+
+    def _take_norms(self) -> None:
+        """The norms with their present weights, in the storage that they have."""
+        if self._norms and self._last_norm.weight.device == self.device:
+            for norm in self._all_norms():
+                norm.refresh()
+            return
+        self._last_norm = Norm(self.model.model.norm)
+        self._norms = []
+        for layer in self.model.model.layers:
+            a, heads = layer.self_attn, None
+            if hasattr(a, "q_norm"):
+                heads = Norm(a.q_norm, a.k_norm, counts=(self.num_heads, self.num_kv))
+            norms = Norm(layer.input_layernorm), heads, Norm(layer.post_attention_layernorm)
+            self._norms.append(_LayerNorms(*norms))
+
+    def _all_norms(self) -> list[Norm]:
+        found = [norm for norms in self._norms for norm in vars(norms).values() if norm is not None]
+        return [*found, self._last_norm]
+
+    def addresses(self) -> tuple[int, ...]:
+        """Where everything that decoding reads lies. Training in place and `refresh` leave it there."""
+        weights = [weight for layer in self.layers for weight in vars(layer).values()]
+        norms = [norm.weight for norm in self._all_norms()]
+        tensors = [
+            *weights,
+            *norms,
+            self.head,
+            self.head_bias,
+            self._cos,
+            self._sin,
+            *self.model.model.parameters(),
+        ]
+        return tuple(tensor.data_ptr() for tensor in tensors if tensor is not None)
 
     def prepare(self, length: int) -> None:
         """Tabulate the module's own rotary embedding for positions below `length`."""
@@ -140,37 +228,38 @@ class NativeModel:
             half = self.head_dim // 2
             self._cos, self._sin = cos[0], torch.cat([-sin[0, :, :half], sin[0, :, half:]], -1)
 
+    def rotary(self, positions: Int[Tensor, "N"]) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
+        """Cosines and sines of positions; the first half of the sines is negated."""
+        return self._cos[positions], self._sin[positions]
+
     def logits(self, hidden: Float[Tensor, "rows width"]) -> Float[Tensor, "rows vocabulary"]:
         """Next-token logits of last hidden states."""
-        out: Tensor = self.model.lm_head(hidden)
-        return out
+        return F.linear(hidden, self.head, self.head_bias)
 
-    def _project(
+    def project(
         self, index: int, x: Tensor, cos: Tensor, sin: Tensor
     ) -> tuple[Float[Tensor, "N H D"], Float[Tensor, "N 2 Hkv D"]]:
-        """Rotated queries of a layer, and its rotated keys with its values."""
-        attention, fused = self.model.model.layers[index].self_attn, self._fused[index]
-        heads = F.linear(x, fused.qkv, fused.qkv_bias).view(len(x), -1, self.head_dim)
+        """Rotated queries of a layer, and its rotated keys with its values, of normed states `x`."""
+        weights, head_norm = self.layers[index], self._norms[index].heads
+        heads = F.linear(x.to(self.dtype), weights.qkv, weights.qkv_bias).view(len(x), -1, self.head_dim)
         turned = self.num_heads + self.num_kv
         qk = heads[:, :turned]
-        if hasattr(attention, "q_norm"):
-            q, k = qk[:, : self.num_heads], qk[:, self.num_heads :]
-            qk = torch.cat([_norm(q, attention.q_norm), _norm(k, attention.k_norm)], 1)
-        half = self.head_dim // 2
-        swapped = torch.cat([qk[..., half:], qk[..., :half]], -1)
-        qk = torch.addcmul(qk * cos[:, None], swapped, sin[:, None])
-        kv = torch.stack([qk[:, self.num_heads :], heads[:, turned:]], 1)
-        return qk[:, : self.num_heads], kv
+        if head_norm is not None:
+            qk = head_norm(qk)
+        if self.rotates[index]:
+            half = self.head_dim // 2
+            swapped = torch.cat([qk[..., half:], qk[..., :half]], -1)
+            qk = (qk * cos[:, None]).addcmul_(swapped, sin[:, None])
+        qk = qk.to(self.dtype)
+        return qk[:, : self.num_heads], torch.stack([qk[:, self.num_heads :], heads[:, turned:]], 1)
 
     def _finish(self, index: int, residual: Tensor, attended: Tensor) -> Tensor:
-        """Output projection, residual and feed-forward part of a layer."""
-        layer, fused = self.model.model.layers[index], self._fused[index]
-        residual = residual + layer.self_attn.o_proj(attended)
-        gate, up = F.linear(
-            _norm(residual, layer.post_attention_layernorm), fused.gate_up, fused.gate_up_bias
-        ).chunk(2, -1)
-        out: Tensor = residual + layer.mlp.down_proj(layer.mlp.act_fn(gate) * up)
-        return out
+        """Output projection, residual and feed-forward part of a layer; `residual` is written to."""
+        layer, weights = self.model.model.layers[index], self.layers[index]
+        residual = _add_linear(residual, attended, weights.out, weights.out_bias)
+        normed = self._norms[index].before_mlp(residual).to(self.dtype)
+        gate, up = F.linear(normed, weights.gate_up, weights.gate_up_bias).chunk(2, -1)
+        return _add_linear(residual, layer.mlp.act_fn(gate).mul_(up), weights.down, weights.down_bias)
 
     def prefill(self, prefixes: Sequence[npt.NDArray[np.int32]]) -> PrefixBlock:
         """Keys and values of prefixes of similar length, padded to the longest, and their last hidden states."""
@@ -182,9 +271,9 @@ class NativeModel:
         x = self.model.model.embed_tokens(torch.from_numpy(tokens.reshape(-1)).to(self.device))
         cos, sin = self._cos[:longest].repeat(rows, 1), self._sin[:longest].repeat(rows, 1)
         shape = (self.num_layers, 2, rows, self.num_kv, longest, self.head_dim)
-        stored = x.new_empty(shape)
-        for index, layer in enumerate(self.model.model.layers):
-            q, kv = self._project(index, _norm(x, layer.input_layernorm), cos, sin)
+        stored = x.new_empty(shape, dtype=self.dtype)
+        for index in range(self.num_layers):
+            q, kv = self.project(index, self._norms[index].before_attention(x), cos, sin)
             stored[index] = kv.view(rows, longest, 2, self.num_kv, self.head_dim).permute(2, 0, 3, 1, 4)
             attended = causal_attention(q, kv[:, 0], kv[:, 1], rows, self.scale)
             x = self._finish(index, x, attended.flatten(1))
@@ -195,7 +284,7 @@ class NativeModel:
                 ~torch.from_numpy(real)[:, None, None], -torch.inf
             )
             bias = bias.to(self.device, self.dtype)
-        return PrefixBlock(stored, bias, _norm(x[last], self.model.model.norm), lengths)
+        return PrefixBlock(stored, bias, self._last_norm(x[last]).to(self.dtype), lengths)
 
     def decode(
         self,
@@ -204,7 +293,7 @@ class NativeModel:
         positions: Int[Tensor, "rows"],
         cache: Float[Tensor, "layers 2 slots Hkv T D"],
         used: int,
-        bias: Float[Tensor, "rows 1 1 used"] | None,
+        bias: Float[Tensor, "rows*Hkv 1 used"] | None,
         plan: PrefixPlan,
     ) -> Float[Tensor, "rows width"]:
         """Last hidden states after one more token per row.
@@ -212,12 +301,13 @@ class NativeModel:
         Row i's keys and values are written to `cache[:, :, i, :, written[i]]`; its token stands at
         `positions[i]` of the whole text. Attention reads the first `used` places of the cache.
         """
-        rows = torch.arange(len(tokens), device=self.device)
+        rows, slots = len(tokens), cache.shape[2]
         x = self.model.model.embed_tokens(tokens)
-        cos, sin = self._cos[positions], self._sin[positions]
-        for index, layer in enumerate(self.model.model.layers):
-            q, kv = self._project(index, _norm(x, layer.input_layernorm), cos, sin)
-            cache[index][:, rows, :, written] = kv
-            own = cache[index][:, : len(tokens), :, :used]
+        cos, sin = self.rotary(positions)
+        where = _cache_rows(written, slots, self.num_kv, cache.shape[4])
+        for index in range(self.num_layers):
+            q, kv = self.project(index, self._norms[index].before_attention(x), cos, sin)
+            cache[index].view(-1, self.head_dim).index_copy_(0, where, kv.view(-1, self.head_dim))
+            own = cache[index][:, :rows, :, :used]
             x = self._finish(index, x, decode_attention(q, own, bias, index, plan, self.scale))
-        return _norm(x, self.model.model.norm)
+        return self._last_norm(x).to(self.dtype)

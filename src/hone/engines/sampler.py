@@ -81,7 +81,7 @@ def support(
         kept &= ((probs.cumsum(-1) - probs) < rows.top_p) | (rows.top_p == 1)
     if rows.min_p is not None:
         kept &= probs >= rows.min_p * probs[:, :1]
-    kept[:, 0] = True
+    kept[:, 0].fill_(True)
     return torch.zeros_like(kept).scatter_(-1, order, kept)
 
 

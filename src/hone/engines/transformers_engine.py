@@ -6,11 +6,12 @@ own uniform, as the native engine does, and hands `generate` logits that leave i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 
@@ -31,32 +32,42 @@ class _InverseCdf(LogitsProcessor):  # type: ignore[misc]
     def __init__(self, noise: torch.Tensor, params: SamplingParams) -> None:
         self._noise = noise  # [rows, max_tokens]
         self._settings = settings([params], noise.device)
-        self.tokens: list[torch.Tensor] = []
-        self.logprobs: list[torch.Tensor] = []
+        rows, length = noise.shape
+        self.tokens, self.logprobs = np.zeros((rows, length), np.int32), np.zeros((rows, length), np.float32)
+        self.drawn = 0  # tokens a row has
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        tokens, logprobs = draw(scores, self._noise[:, len(self.tokens)], self._settings)
-        self.tokens.append(tokens)
-        self.logprobs.append(logprobs)
+        tokens, logprobs = draw(scores, self._noise[:, self.drawn], self._settings)
+        self.tokens[:, self.drawn] = tokens.cpu().numpy()
+        self.logprobs[:, self.drawn] = logprobs.float().cpu().numpy()
+        self.drawn += 1
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens[:, None], 0.0)
 
 
 class _Ended(StoppingCriteria):  # type: ignore[misc]
-    """Marks rows whose last token is an end token or completes a stop string."""
+    """Marks rows whose last token is an end token or completes a stop string, and tells `look` of them."""
 
-    def __init__(self, stops: Stops, params: SamplingParams, prompt: int, rows: int) -> None:
-        self._stops, self._params, self._prompt = stops, params, prompt
-        self.lengths = np.zeros(rows, np.int64)  # tokens with the one that ended the row; 0 while it is live
+    def __init__(
+        self,
+        stops: Stops,
+        params: SamplingParams,
+        processor: _InverseCdf,
+        look: Callable[[npt.NDArray[np.int64]], None],
+    ) -> None:
+        self._stops, self._params, self._processor, self._look = stops, params, processor, look
+        self.over = np.zeros(len(processor.tokens), bool)
 
     def __call__(self, input_ids: torch.Tensor, scores: Any, **options: Any) -> torch.Tensor:
-        sampled = input_ids[:, self._prompt :].cpu().numpy()
-        live = np.flatnonzero(self.lengths == 0)
+        sampled = self._processor.tokens[:, : self._processor.drawn]
+        live = np.flatnonzero(~self.over)
         kinds = np.zeros(len(live), np.int64)
         first = self._stops.first_end(
             sampled[live, -1:], [self._params.stop], kinds, lambda row, step: sampled[live[row]]
         )
-        self.lengths[live[first == 0]] = sampled.shape[1]
-        return torch.from_numpy(self.lengths > 0).to(input_ids.device)
+        ended = live[first == 0]
+        self.over[ended] = True
+        self._look(ended)
+        return torch.from_numpy(self.over.copy()).to(input_ids.device)
 
 
 @contextmanager
@@ -92,19 +103,36 @@ class TransformersEngine(BarrierEngine):
         by_params: dict[SamplingParams, list[int]] = {}
         for i, (_, _, params) in enumerate(rollouts):
             by_params.setdefault(params, []).append(i)
+        owner = np.repeat(np.arange(len(requests)), [r.n for r in requests])
+        left = np.bincount(owner)
         done: dict[int, Completion] = {}
+        most = self.max_slots or ROWS
+
+        def keep(rollout: int, completion: Completion) -> None:
+            done[rollout] = completion
+            index = int(owner[rollout])
+            left[index] -= 1
+            if left[index] == 0:
+                self.finished(index, [done[int(i)] for i in np.flatnonzero(owner == index)])
+
         for params, listed in by_params.items():
-            for start in range(0, len(listed), ROWS):
-                chosen = listed[start : start + ROWS]
+            for start in range(0, len(listed), most):
+                chosen = listed[start : start + most]
+                self.slots = len(chosen)
                 noise = uniforms([rollouts[i][1] for i in chosen], params.max_tokens)
-                done.update(zip(chosen, self._generate([rollouts[i][0] for i in chosen], noise, params)))
+                self._generate(chosen, [rollouts[i][0] for i in chosen], noise, params, keep)
         completions = iter(done[i] for i in range(len(rollouts)))
         return [[next(completions) for _ in range(r.n)] for r in requests]
 
     def _generate(
-        self, prefixes: list[np.ndarray], noise: np.ndarray, params: SamplingParams
-    ) -> list[Completion]:
-        """One call of `generate` on left-padded prefixes."""
+        self,
+        rollouts: list[int],
+        prefixes: list[np.ndarray],
+        noise: np.ndarray,
+        params: SamplingParams,
+        keep: Callable[[int, Completion], None],
+    ) -> None:
+        """One call of `generate` on left-padded prefixes; `keep` gets each rollout when it has ended."""
         rows, longest = len(prefixes), max(len(p) for p in prefixes)
         tokens, mask = np.zeros((rows, longest), np.int64), np.zeros((rows, longest), np.int64)
         for i, prefix in enumerate(prefixes):
@@ -112,24 +140,30 @@ class TransformersEngine(BarrierEngine):
             mask[i, longest - len(prefix) :] = 1
         model, device = self.policy.model, self.policy.device
         processor = _InverseCdf(torch.from_numpy(noise).to(device), params)
-        ended = _Ended(self._stops, params, longest, rows)
+
+        def keep_rows(ended: npt.NDArray[np.int64], reason: Literal["stop", "length"]) -> None:
+            for row in ended.tolist():
+                drawn = processor.tokens[row, : processor.drawn].copy()
+                logprobs = processor.logprobs[row, : processor.drawn].copy()
+                if np.isnan(logprobs).any():
+                    raise EngineError(
+                        "The model's logits are not finite while sampling.",
+                        "Look for a diverged run: lower `learning_rate`, or start from an earlier checkpoint.",
+                    )
+                keep(rollouts[row], Completion(drawn, logprobs, reason, self.version))
+
+        def look(ended: npt.NDArray[np.int64]) -> None:
+            self.stop_if_asked()
+            keep_rows(ended, "stop")
+
+        ended = _Ended(self._stops, params, processor, look)
         config = GenerationConfig(max_new_tokens=params.max_tokens, do_sample=False, pad_token_id=0)
-        with torch.inference_mode(), _plain(model, config):
+        autocast = torch.autocast(device.type, self.policy.autocast, enabled=self.policy.autocast is not None)
+        with torch.inference_mode(), autocast, _plain(model, config):
             model.generate(
                 torch.from_numpy(tokens).to(device),
                 attention_mask=torch.from_numpy(mask).to(device),
                 logits_processor=[processor],
                 stopping_criteria=[ended],
             )
-        sampled = torch.stack(processor.tokens, 1).cpu().numpy().astype(np.int32)
-        logprobs = torch.stack(processor.logprobs, 1).float().cpu().numpy()
-        lengths = np.where(ended.lengths > 0, ended.lengths, params.max_tokens)
-        if any(np.isnan(row[:length]).any() for row, length in zip(logprobs, lengths)):
-            raise EngineError(
-                "The model's logits are not finite while sampling.",
-                "Look for a diverged run: lower `learning_rate`, or start from an earlier checkpoint.",
-            )
-        return [
-            Completion(t[:length].copy(), p[:length].copy(), "stop" if stopped else "length", self.version)
-            for t, p, length, stopped in zip(sampled, logprobs, lengths, ended.lengths > 0)
-        ]
+        keep_rows(np.flatnonzero(~ended.over), "length")

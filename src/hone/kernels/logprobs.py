@@ -8,57 +8,74 @@ import torch
 from torch import Tensor
 
 CHUNK_ELEMENTS = 1 << 24  # logits held at once: 64 MiB in float32
+CUDA_CHUNK_ELEMENTS = 1 << 27  # 512 MiB: fewer tokens a product would leave the chip waiting for the weight
+
+
+def _budget(device: torch.device) -> int:
+    return CUDA_CHUNK_ELEMENTS if device.type == "cuda" else CHUNK_ELEMENTS
 
 
 def _logits(hidden: Tensor, weight: Tensor, temperature: float) -> Tensor:
     logits = hidden @ weight.T
     if logits.dtype in (torch.bfloat16, torch.float16):
         logits = logits.float()
-    return logits / temperature
+    return logits if temperature == 1 else logits.div_(temperature)
 
 
 class _SelectedLogprobs(torch.autograd.Function):
-    """Keeps hidden states and the log-normaliser; the logits of a chunk are made again in backward."""
+    """Keeps hidden states and the log-normaliser; the logits of a chunk are made again in backward. Where one chunk
+    holds all tokens, its logprobs are kept instead: no more memory than a chunk has, and no second product."""
 
     @staticmethod
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, tokens: Tensor, temperature: float, want_entropy: bool
     ) -> tuple[Tensor, Tensor]:
-        chunk = max(1, CHUNK_ELEMENTS // weight.shape[0])
+        chunk = max(1, _budget(hidden.device) // weight.shape[0])
+        cast = weight.to(hidden.dtype)
         logprobs, entropies, normalisers = [], [], []
+        kept = None
         for h, t in zip(hidden.split(chunk), tokens.split(chunk)):
-            logits = _logits(h, weight, temperature)
+            logits = _logits(h, cast, temperature)
             lse = logits.logsumexp(-1)
-            logprobs.append(logits.gather(-1, t[:, None])[:, 0] - lse)
+            logp = logits.sub_(lse[:, None])
+            logprobs.append(logp.gather(-1, t[:, None])[:, 0])
             normalisers.append(lse)
             if want_entropy:
-                logp = logits - lse[:, None]
                 entropies.append(-(logp.exp() * logp).sum(-1))
+            if len(tokens) <= chunk:
+                kept = logp
         empty = hidden.new_empty(0, dtype=torch.promote_types(hidden.dtype, torch.float32))
         out = torch.cat([empty, *logprobs])
         entropy = torch.cat([empty, *entropies])
-        ctx.save_for_backward(hidden, weight, tokens, torch.cat([empty, *normalisers]), entropy)
+        ctx.save_for_backward(hidden, weight, tokens, torch.cat([empty, *normalisers]), entropy, kept)
         ctx.temperature, ctx.chunk = temperature, chunk
         ctx.set_materialize_grads(False)  # an entropy that is only reported costs nothing backward
         return out, entropy
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        hidden, weight, tokens, lse, entropy = ctx.saved_tensors
-        grad_logprobs, grad_entropy = grads
-        grad_hidden, grad_weight = torch.empty_like(hidden), torch.zeros_like(weight)
+        hidden, weight, tokens, lse, entropy, kept = ctx.saved_tensors
+        # Divided by the temperature here, on [T], rather than on [T, V].
+        grad_logprobs, grad_entropy = (g if g is None else g / ctx.temperature for g in grads)
+        cast = weight.to(hidden.dtype)
+        grad_hidden = torch.empty_like(hidden)
+        # Summed over chunks in float32 at least, whatever the products are made in.
+        grad_weight = torch.zeros_like(weight, dtype=torch.promote_types(weight.dtype, torch.float32))
         for start in range(0, len(tokens), ctx.chunk):
             span = slice(start, start + ctx.chunk)
-            logp = _logits(hidden[span], weight, ctx.temperature) - lse[span, None]
-            probs = logp.exp()
-            grad = torch.zeros_like(probs)
-            if grad_logprobs is not None:  # d log p_t / dz_v = [v = t] - p_v
-                grad -= probs * grad_logprobs[span, None]
+            logp = kept
+            if logp is None:
+                logp = _logits(hidden[span], cast, ctx.temperature).sub_(lse[span, None])
+            grad = logp.exp()
+            if grad_entropy is None:  # d log p_t / dz_v = [v = t] - p_v
+                grad.mul_(-grad_logprobs[span, None])
+            else:  # dH/dz_v = -p_v (log p_v + H)
+                slope = (logp + entropy[span, None]).mul_(-grad_entropy[span, None])
+                grad.mul_(slope if grad_logprobs is None else slope.sub_(grad_logprobs[span, None]))
+            if grad_logprobs is not None:
                 grad.scatter_add_(1, tokens[span, None], grad_logprobs[span, None])
-            if grad_entropy is not None:  # dH/dz_v = -p_v (log p_v + H)
-                grad -= probs * (logp + entropy[span, None]) * grad_entropy[span, None]
-            grad = (grad / ctx.temperature).to(hidden.dtype)
-            grad_hidden[span] = grad @ weight
+            grad = grad.to(hidden.dtype)
+            grad_hidden[span] = grad @ cast
             grad_weight += grad.T @ hidden[span]
         return grad_hidden, grad_weight, None, None, None
 
@@ -68,8 +85,9 @@ def selected_logprobs(
 ) -> tuple[Tensor, Tensor | None]:
     """log softmax(hidden @ weight.T / temperature) at `tokens`, and the entropy of that distribution.
 
-    `hidden[T, D]` are the predictors' last hidden states, `weight[V, D]` the output embedding, `tokens[T]` int64.
-    Returns `logprobs[T]` in nats (float32 at least) and `entropy[T]` in nats, or None unless asked for.
+    `hidden[T, D]` are the predictors' last hidden states, `weight[V, D]` the output embedding, taken in the dtype of
+    `hidden`, `tokens[T]` int64. Returns `logprobs[T]` in nats (float32 at least) and `entropy[T]` in nats, or None
+    unless asked for.
     """
     logprobs, entropy = _SelectedLogprobs.apply(hidden, weight, tokens, temperature, want_entropy)
     return logprobs, (entropy if want_entropy else None)

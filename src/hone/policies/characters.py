@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,17 +14,17 @@ CHARACTERS = ("\n", *(chr(code) for code in range(32, 127)))
 VOCABULARY = (*SPECIAL, *CHARACTERS)  # a token's id is its place here: 100 tokens
 
 
-def character_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer whose `decode(encode(x))` is x for every text of printable ASCII and newlines.
+def character_tokenizer(vocabulary: Sequence[str] = VOCABULARY) -> PreTrainedTokenizerFast:
+    """A tokenizer of `vocabulary`: the four special tokens, then single characters.
 
-    No token is added on encoding, no text is cleaned up on decoding, any other character becomes `<unk>`, and
-    the names of special tokens inside a text are read as plain characters. What `save_pretrained` writes is
-    read back by plain `AutoTokenizer.from_pretrained`.
+    `decode(encode(x))` is x for every text of these characters. No token is added on encoding, no text is cleaned
+    up on decoding, any other character becomes `<unk>`, and the names of special tokens inside a text are read as
+    plain characters. What `save_pretrained` writes is read back by plain `AutoTokenizer.from_pretrained`.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
-    backend = Tokenizer(models.WordLevel({token: i for i, token in enumerate(VOCABULARY)}, unk_token=UNK))
+    backend = Tokenizer(models.WordLevel({token: i for i, token in enumerate(vocabulary)}, unk_token=UNK))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(

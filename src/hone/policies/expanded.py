@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -75,11 +76,16 @@ def hidden(model: Any, forest: Forest) -> Tensor:
     return states.reshape(-1, states.shape[-1])[place.to(device)]
 
 
-def probe(vocabulary: int) -> Forest:
-    """A tiny forest of depth two with unequal lengths: the batch on which a model's forest pass is checked."""
+def probe(
+    vocabulary: int, groups: Sequence[tuple[int, Sequence[int]]] = ((5, (3, 1, 4)), (3, (2,)))
+) -> Forest:
+    """A made-up forest of prompts of some length, each with answers of some lengths.
+
+    By default a tiny one with unequal lengths: the batch on which a model's forest pass is checked.
+    """
     problem = Problem("probe", "", "probe")
     trajectories = []
-    for length, answers in ((5, (3, 1, 4)), (3, (2,))):
+    for length, answers in groups:
         ids = (np.arange(length, dtype=np.int32) * 7 + length) % vocabulary
         root = Segment(ids.astype(np.int32), "prompt")
         for size in answers:

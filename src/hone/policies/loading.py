@@ -8,6 +8,8 @@ from typing import Any
 
 from hone.core.errors import PolicyError, nearest
 from hone.core.lazy import torch
+from hone.policies import shapes
+from hone.policies.characters import character_tokenizer
 from hone.policies.token_policy import VALUE_HEAD, TokenPolicy
 
 SPROUT = Path(__file__).parent / "sprout"
@@ -48,9 +50,10 @@ def load_policy(
 ) -> TokenPolicy:
     """The policy called `name`, its weights in float32.
 
-    `sprout` is the embedded model, `sprout:new` and `micro:new` are fresh ones drawn from `seed`; anything else is a
-    folder in Hugging Face layout or a name on the hub. Weights are read from safetensors alone, and code that comes
-    with a model runs only with `trust_remote_code`. Raises PolicyError that says what is missing.
+    `sprout` is the embedded model, `sprout:new` and `micro:new` are fresh ones drawn from `seed`, and so is a name that
+    spells a shape (`qwen3:hidden=256,...`); anything else is a folder in Hugging Face layout or a name on the hub.
+    Weights are read from safetensors alone, and code that comes with a model runs only with `trust_remote_code`.
+    Raises PolicyError that says what is missing.
     """
     where = resolve_device(device)
     if name in FRESH:
@@ -58,6 +61,8 @@ def load_policy(
 
         config = embedded.sprout_config() if name.startswith("sprout") else embedded.micro_config()
         built: tuple[Any, Any] = embedded.build(config, seed)
+    elif shapes.spelled(name):
+        built = shapes.build(name, seed)
     else:
         built = _load(str(SPROUT) if name == "sprout" else name, trust_remote_code)
     model, tokenizer = built
@@ -72,22 +77,34 @@ def load_policy(
     return policy
 
 
-def _load(name: str, trust: bool) -> tuple[Any, Any]:
-    """Model and tokenizer from a folder or the hub."""
+def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
+    """The tokenizer of the policy called `name`, without its weights. Raises PolicyError as `load_policy` does."""
+    if name in FRESH:
+        return character_tokenizer()
+    if shapes.spelled(name):
+        return shapes.tokenizer(name)
+    name = str(SPROUT) if name == "sprout" else name
     folder = Path(name)
     looks_local = name.startswith((".", "/", "~")) or folder.exists()
     if looks_local:
         _check_folder(folder)
-    from safetensors import SafetensorError
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=trust)
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _explain(name, "tokenizer", error) from None
+
+
+def _load(name: str, trust: bool) -> tuple[Any, Any]:
+    """Model and tokenizer from a folder or the hub."""
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    tokenizer = load_tokenizer(name, trust)
     try:
         config = AutoConfig.from_pretrained(name, trust_remote_code=trust)
         weights = str(getattr(config, "transformers_weights", None) or "model.safetensors")

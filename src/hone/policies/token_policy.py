@@ -15,9 +15,11 @@ from hone.core.errors import PolicyError
 from hone.core.forest import Forest
 from hone.core.problem import Prompt
 from hone.core.trajectory import Tokens
-from hone.kernels import forest_attention
+from hone.kernels import forest_attention, forest_operator
+from hone.kernels.forest_layout import Layout
 from hone.kernels.logprobs import selected_logprobs
-from hone.policies import expanded
+from hone.kernels.transfer import to_device
+from hone.policies import expanded, layers
 
 VALUE_HEAD = "value_head.safetensors"
 
@@ -36,7 +38,8 @@ class TokenPolicy:
 
     `autocast` is the dtype of the forward pass where it differs from the weights'; weights stay as loaded.
     `shares_prefixes` says whether the architecture runs over the forest; if not, rollouts are expanded to padded
-    rows and `note` says why.
+    rows and `note` says why. `recompute` trades time for memory: decoder layers keep only their inputs and compute the
+    rest again in the backward pass. `compiled` says whether they run compiled; see `compile`.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, autocast: torch.dtype | None = None) -> None:
@@ -46,6 +49,8 @@ class TokenPolicy:
         self.version = 0
         self.value_head: nn.Linear | None = None
         self.note = ""
+        self.compiled = False
+        self._recompute = False
         forest_attention.register()
         reason = expanded.unsupported(model) or self._try_forest()
         self.shares_prefixes = not reason
@@ -57,6 +62,33 @@ class TokenPolicy:
         """Where the weights are."""
         device: torch.device = next(self.model.parameters()).device
         return device
+
+    @property
+    def recompute(self) -> bool:
+        """Whether activations are recomputed in the backward pass; gradients are the same either way.
+
+        Setting it raises PolicyError if the architecture does not say where its layers are.
+        """
+        return self._recompute
+
+    @recompute.setter
+    def recompute(self, wanted: bool) -> None:
+        if wanted and not layers.decoder_layers(self.model):
+            raise PolicyError(
+                f"{type(self.model).__name__} does not mark its layers, so activations cannot be recomputed.",
+                "Lower `max_tokens_per_microbatch` instead.",
+            )
+        self._recompute = wanted
+
+    def compile(self, tokens: int = 4096) -> float:
+        """Compile the decoder layers for scoring passes, by one pass over about `tokens` stored tokens.
+
+        Returns the seconds it took. Passes of other sizes use the same code; sampling is left as it is. Raises
+        PolicyError if they cannot be compiled, or if the compiled layers compute something else.
+        """
+        from hone.policies.compiling import compile_layers
+
+        return compile_layers(self, tokens)
 
     @property
     def max_context(self) -> int:
@@ -87,14 +119,11 @@ class TokenPolicy:
         self, forest: Forest, temperature: float = 1.0, *, entropy: bool = False, values: bool = False
     ) -> Scores:
         """Logprobs (and entropies, values) of the action tokens of `forest`; differentiable."""
-        forest_device = self.device
-        with torch.autocast(
-            forest_device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None
-        ):
-            hidden = self._hidden(forest) if self.shares_prefixes else expanded.hidden(self.model, forest)
+        with self._cast(self.autocast):
+            hidden = self._hidden(forest, self.shares_prefixes)
         hidden = hidden.to(self.value_dtype)
-        weight = self.model.get_output_embeddings().weight.to(hidden.dtype)
-        tokens = forest.tokens[forest.action_index].to(forest_device)
+        weight = self.model.get_output_embeddings().weight
+        (tokens,) = to_device([forest.tokens[forest.action_index].numpy()], self.device)
         logprobs, entropies = selected_logprobs(hidden, weight, tokens, temperature, entropy)
         predicted = None
         if values:
@@ -111,38 +140,51 @@ class TokenPolicy:
         dtype: torch.dtype = self.model.get_output_embeddings().weight.dtype
         return self.autocast or dtype
 
-    def _hidden(self, forest: Forest) -> Tensor:
-        """Last hidden states of the predictors of the action tokens, `[T, D]`."""
-        plan = forest_attention.layout(forest, self.device)
-        implementation = self.model.config._attn_implementation
-        self.model.set_attn_implementation(forest_attention.NAME)
-        try:
+    def _hidden(self, forest: Forest, shared: bool) -> Tensor:
+        """Last hidden states of the predictors of the action tokens, `[T, D]`, over the forest or over padded rows."""
+        recompute = self.recompute and torch.is_grad_enabled()
+        if not shared:
+            with layers.running(self.model, self.compiled, recompute):
+                return expanded.hidden(self.model, forest)
+        layout = Layout(forest, self.device)
+        forest_operator.announce(layout)
+        numbers = [x.numpy() for x in (forest.tokens, forest.positions, forest.predictor)]
+        tokens, positions, predictor = to_device(numbers, self.device)
+        with (
+            layers.attention(self.model, forest_attention.NAME),
+            layers.running(self.model, self.compiled, recompute),
+        ):
             out = self.model.base_model(
-                input_ids=forest.tokens[None].to(self.device),
-                position_ids=forest.positions[None].to(self.device),
-                use_cache=False,
-                forest_layout=plan,
+                input_ids=tokens[None], position_ids=positions[None], use_cache=False, forest_layout=layout
             )
-        finally:
-            self.model.set_attn_implementation(implementation)
         hidden: Tensor = out.last_hidden_state[0]
-        return hidden[forest.predictor.to(self.device)]
+        forest_operator.hold(hidden, layout)
+        return hidden[predictor]
 
     def _try_forest(self) -> str:
-        """Compare the forest with padded rows on a tiny batch; the reason if it does not serve this architecture."""
+        """Compare the forest with padded rows on a tiny batch; the reason if it does not serve this architecture.
+
+        Where passes run in another dtype than the weights', that is tried as well: it may take another kernel.
+        """
         forest = expanded.probe(self.model.config.get_text_config().vocab_size)
         with torch.no_grad():
-            expected = expanded.hidden(self.model, forest).float()
-            try:
-                got = self._hidden(forest).float()
-            except (NotImplementedError, TypeError, ValueError) as error:
-                return str(error)
-        scale = float(expected.abs().max()) or 1.0
-        worst = float((got - expected).abs().max()) / scale
-        limit = 1e-3 if expected.dtype == self.model.dtype else 5e-2
-        return (
-            "" if worst < limit else f"its hidden states differ by {worst:.1g} of their scale over the forest"
-        )
+            expected = self._hidden(forest, shared=False).float()
+            scale = float(expected.abs().max()) or 1.0
+            for dtype in {None, self.autocast}:
+                try:
+                    with self._cast(dtype):
+                        got = self._hidden(forest, shared=True).float()
+                except (NotImplementedError, TypeError, ValueError) as error:
+                    return str(error)
+                worst = float((got - expected).abs().max()) / scale
+                exact = dtype is None and self.model.dtype in (torch.float32, torch.float64)
+                if not worst < (1e-3 if exact else 5e-2):  # not a number fails as well
+                    return f"its hidden states differ by {worst:.1g} of their scale over the forest"
+        return ""
+
+    def _cast(self, dtype: torch.dtype | None) -> torch.autocast:
+        """The context of forward passes in `dtype`; None is the weights' own."""
+        return torch.autocast(self.device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
     def encode(self, prompt: Prompt) -> Tokens:
         """Tokens of a prompt: chat messages through the chat template, text with the tokenizer's own prefix."""

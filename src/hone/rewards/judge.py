@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from hone.core.problem import Problem, Verdict
 from hone.rewards.callable import CallableReward
@@ -35,6 +35,7 @@ class TaskJudge:
     """The verdicts of a task, or of a verifier in its place."""
 
     verifier: Verifies
+    independent: ClassVar[bool] = True
 
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
@@ -57,6 +58,11 @@ class CallableJudge:
 
     reward: CallableReward
     task: Verifies
+
+    @property
+    def independent(self) -> bool:
+        """A TRL-style function sees all texts at once and may compare them; every other form sees one."""
+        return self.reward.form != "trl"
 
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]

@@ -14,7 +14,7 @@ from hone.core.stages import Context
 class Verifier:
     """One verdict for each rollout; a verdict that is not ok takes its rollout out of the step."""
 
-    needs: ClassVar[frozenset[str]] = frozenset()
+    needs: ClassVar[frozenset[str]] = frozenset({"verdicts"})
 
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with verdicts and rewards."""

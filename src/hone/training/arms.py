@@ -21,6 +21,7 @@ from hone.core.recipe import Recipe
 from hone.training import checkpoint
 from hone.training.folder import RunFolder, write_whole
 from hone.training.lock import locked
+from hone.training.planning import adopt
 
 LAST_LINES = 6
 
@@ -48,7 +49,8 @@ class Arm:
         """Whether its run is complete. Raises CheckpointError if the folder holds a run of another recipe."""
         if not (self.folder / "recipe.yaml").is_file():
             return False
-        if RunFolder(self.folder).read_recipe() != self.recipe.dump():
+        stored = RunFolder(self.folder).read_recipe()
+        if stored != adopt(self.recipe, stored).dump():
             raise CheckpointError(
                 f"{self.folder} holds a run of another recipe, so it is no arm of this comparison.",
                 "Give the comparison another `--out`.",

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ class TrainerState:
     digest: str
     seconds: float  # that the run has taken, over all its sessions up to here
     finished: bool = False
+    memory: Mapping[str, int] = field(default_factory=dict)  # what shortages of memory have left: see Session
 
 
 def save(
@@ -57,6 +58,7 @@ def save(
         "digest": state.digest,
         "seconds": state.seconds,
         "finished": state.finished,
+        "memory": dict(state.memory),
         "sha256": {p.name: _sha256(p) for p in files},
     }
     (beside / STATE).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
@@ -132,7 +134,7 @@ def read_state(path: Path) -> TrainerState:
             "Resume it with the hone that wrote it.",
         )
     keys = ("step", "version", "ledger", "curriculum", "lengths", "digest", "seconds", "finished")
-    return TrainerState(**{key: body[key] for key in keys})
+    return TrainerState(**{key: body[key] for key in keys}, memory=body.get("memory", {}))
 
 
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:

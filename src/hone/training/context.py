@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from hone.compute.ledger import Ledger
 from hone.core.errors import RecipeError, nearest
 from hone.core.noise import NoiseKey
 from hone.core.problem import Prompt, Task
@@ -14,6 +15,7 @@ from hone.core.sampling import Engine, SampleRequest, SamplingParams
 from hone.core.stages import Judge, Sampled
 from hone.core.trajectory import Segment, Tokens, Trajectory
 from hone.policies.token_policy import TokenPolicy
+from hone.training.budget import TokenBudget
 from hone.training.scoring import score
 
 
@@ -24,7 +26,8 @@ class PolicyRole:
     policy: TokenPolicy
     engine: Engine | None
     temperature: float
-    max_tokens: int
+    budget: TokenBudget
+    ledger: Ledger
 
     async def sample(self, prefix: Segment, n: int, params: SamplingParams, noise: NoiseKey) -> list[Sampled]:
         """`n` continuations below `prefix`."""
@@ -41,7 +44,9 @@ class PolicyRole:
 
     async def score(self, trajectories: Sequence[Trajectory]) -> torch.Tensor:
         """Logprobs `[T]` of the action tokens, without gradient."""
-        return score(self.policy, trajectories, self.temperature, self.max_tokens).logprobs
+        if self.engine is not None:
+            await self.engine.quiet()  # a forward pass sets up the model that the engine reads
+        return score(self.policy, trajectories, self.temperature, self.budget, self.ledger).logprobs
 
 
 def _concatenate(leaf: Segment) -> Tokens:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from hone.compute.ledger import Ledger
 from hone.core.errors import TaskError
 from hone.core.noise import NoiseKey
 from hone.core.problem import Split, Task, Verdict
@@ -18,8 +19,11 @@ from hone.core.trajectory import Trajectory
 from hone.episodes import SingleTurn
 from hone.evals import Interval, maj_at_k, mean_interval, pass_at_k, worst_at_k
 from hone.policies.token_policy import TokenPolicy
+from hone.training.budget import TokenBudget
 from hone.training.context import PolicyRole, StepContext
 from hone.training.rollouts import run_episodes
+
+SCORED_TOKENS = 1 << 14  # of a pass, where an evaluation outside of a run scores: no recipe says how many
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ def evaluate(
     ks: Sequence[int],
     seed: int = 0,
     split: Split = "test",
+    budget: TokenBudget | None = None,
 ) -> Evaluation:
     """Sample `samples` answers to each of the first `problems` problems of `split` and judge them.
 
@@ -56,13 +61,10 @@ def evaluate(
             f"Set `eval.problems` to at most {size}.",
         )
     engine.refresh()
-    context = StepContext(
-        task,
-        judge,
-        params,
-        NoiseKey(seed, "eval"),
-        {"policy": PolicyRole(policy, engine, params.temperature or 1.0, 1 << 14)},
+    role = PolicyRole(
+        policy, engine, params.temperature or 1.0, budget or TokenBudget(SCORED_TOKENS), Ledger()
     )
+    context = StepContext(task, judge, params, NoiseKey(seed, "eval"), {"policy": role})
     requests = [Request(task.problem(i, split), samples, group=i) for i in range(problems)]
     trajectories = run_episodes(requests, SingleTurn(), context, engine)
     state = {"global_step": 0, "evaluation": True}

@@ -12,7 +12,7 @@ import yaml
 
 from hone.core.errors import CheckpointError
 
-JSONL = ("metrics.jsonl", "eval.jsonl", "samples.jsonl")
+JSONL = ("metrics.jsonl", "eval.jsonl", "samples.jsonl", "events.jsonl")
 
 
 class RunFolder:

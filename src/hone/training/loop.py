@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from hone.core.batch import Batch, collect
+from hone.training.context import StepContext
 from hone.training.evaluate import evaluate, sample_line, sample_lines
 from hone.training.metrics import step_metrics
-from hone.training.rollouts import run_episodes
+from hone.training.sampling import lag, sample, sample_ahead
 from hone.training.session import Session
 from hone.training.stages import assign, judge, provide
 from hone.training.update import update
@@ -18,14 +18,16 @@ def train(session: Session) -> None:
     """Run a session to its end: evaluate, then sample, judge, credit and update, step after step."""
     if session.step == 0 and session.recipe.eval.before:
         measure(session)
-    while not session.done:
-        one_step(session)
-        every = session.recipe.eval.every
-        if session.done or (every and session.step % every == 0):
-            measure(session)
-        every = session.recipe.checkpoint.every
-        if every and session.step % every == 0 and not session.done:
-            session.save_checkpoint()
+    try:
+        while not session.done:
+            one_step(session)
+            if session.evaluates_after(session.step):
+                measure(session)
+            if session.saves_after(session.step):
+                session.save_checkpoint()
+    finally:
+        if session.ahead is not None:
+            session.ahead.stop()
     session.save_checkpoint(finished=True)
     session.policy.save(session.folder.final)
 
@@ -33,47 +35,36 @@ def train(session: Session) -> None:
 def one_step(s: Session) -> None:
     """One step of the recipe, recorded."""
     r, step = s.recipe, s.step + 1
-    s.seconds = {}
+    s.begin(step)
     context = s.context(step)
     with s.timed("step"):
         with s.timed("sample"):
-            batch = gather(s, step)
+            batch = gather(s, step, context)
+            sample_ahead(s, step + 1)
         with s.timed("reward"):
             batch = judge(s.method, batch, context, r.max_error_share)
         with s.timed("score"):
-            batch = provide(
-                s.method,
-                batch,
-                s.policy,
-                s.reference,
-                r.temperature,
-                r.max_tokens_per_microbatch,
-                s.several_updates,
-            )
+            batch = provide(s.method, r, batch, s.policy, s.reference, s.budget, s.ledger)
         with s.timed("train"):
             batch = assign(s.method, batch)
-            tally = update(s.policy, s.optimizer, s.rate, s.method, batch, s.update_settings, s.ledger)
+            behind = lag(batch, s.policy.version)
+            tally = update(
+                s.policy, s.optimizer, s.rate, s.method, batch, s.update_settings, s.budget, s.ledger
+            )
     s.curriculum_state = s.method.curriculum.observe(s.curriculum_state, batch)
     s.step = step
     line = step_metrics(step, batch, tally, s.ledger, s.rate(max(0, s.ledger.updates - 1)), s.seconds)
-    s.folder.append("metrics.jsonl", [line])
     if s.method.episode.samples:
+        line["policy/lag"] = behind
         s.folder.append("samples.jsonl", [sample_line(t, step, "train") for t in batch.trajectories[:1]])
+    s.folder.append("metrics.jsonl", [line])
     s.progress.step(line, r.steps)
 
 
-def gather(s: Session, step: int) -> Batch:
-    """Ask the curriculum until it is content; every answer is charged to the ledger."""
-    context = s.context(step)
-    s.engine.refresh()
-    trajectories: list[Any] = []
-    while True:
-        requests, s.curriculum_state = s.method.curriculum.draw(
-            s.curriculum_state, s.task, step, trajectories
-        )
-        if not requests:
-            break
-        trajectories += run_episodes(requests, s.method.episode, context, s.engine)
+def gather(s: Session, step: int, context: StepContext) -> Batch:
+    """The rollouts of a step as a batch; every answer is charged to the ledger."""
+    drawn = sample(s, step, context)
+    trajectories, s.curriculum_state = drawn.trajectories, drawn.state
     batch = collect(trajectories)
     prompts = {t.segments[0]: len(t.segments[0].tokens) for t in trajectories}
     needed = sum(len(t.segments[0].tokens) for t in trajectories)
@@ -104,6 +95,7 @@ def measure(s: Session) -> None:
             samples=settings.samples if ends else min(settings.samples, settings.samples_during),
             ks=settings.k,
             seed=s.recipe.seed,
+            budget=s.budget,
         )
     s.ledger.add(eval_tokens=result.line["tokens"])
     counts = {"rollouts": s.ledger.rollouts, "sampled_tokens": s.ledger.sampled_tokens}

@@ -9,7 +9,7 @@ import torch
 from hone.compute.ledger import Ledger
 from hone.core.batch import Batch
 from hone.core.packed import compact, segment_max, segment_min, segment_size
-from hone.training.update import Tally
+from hone.training.tally import Tally
 
 STATUSES = ("ok", "error", "timeout", "not_applicable")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from hone.core.trajectory import Segment, Trajectory
 
@@ -37,6 +37,11 @@ def microbatches(
         used += cost
     if current:
         yield current
+
+
+def stored_tokens(trajectories: Iterable[Trajectory]) -> int:
+    """Tokens of the distinct segments of `trajectories`: what one forward pass of them computes."""
+    return sum(len(s.tokens) for s in {s for t in trajectories for s in t.segments})
 
 
 def minibatches(groups: Sequence[int], count: int) -> list[list[int]]:

@@ -15,6 +15,7 @@ from hone.training import checkpoint, data
 from hone.training.folder import RunFolder, write_whole
 from hone.training.lock import locked
 from hone.training.loop import train
+from hone.training.planning import settle
 from hone.training.progress import Progress, Quiet
 from hone.training.session import open_session
 
@@ -37,6 +38,10 @@ class Run:
     def evals(self) -> list[dict[str, Any]]:
         """Lines of eval.jsonl."""
         return RunFolder(self.path).read("eval.jsonl")
+
+    def events(self) -> list[dict[str, Any]]:
+        """Lines of events.jsonl: what broke into the run, such as memory that ran out."""
+        return RunFolder(self.path).read("events.jsonl")
 
     def recipe(self) -> dict[str, Any]:
         """The resolved recipe."""
@@ -75,15 +80,18 @@ def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -
         session = open_session(recipe, folder, progress, resume)
         if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
             return False
+        settled = settle(recipe, session.plan).dump()
         if resume:
-            folder.write_recipe(recipe.dump())
+            folder.write_recipe(settled)
         else:  # only now, so that a recipe that is refused leaves nothing behind
             held.enter_context(locked(path))
-            folder.create(recipe.dump())
+            folder.create(settled)
         if note := data.write(folder, session.data.record):
             progress.note(note)
+        progress.plan(session.recipe, session.method, session.plan)
         train(session)
-        _summarise(folder, session.method.formula(), session.ledger.state(), session.elapsed)
+        cost = {**session.ledger.state(), "shortages": session.shortages}
+        _summarise(folder, session.method.formula(), cost, session.elapsed)
     return True
 
 
@@ -96,9 +104,9 @@ def _want_checkpoint(folder: RunFolder) -> None:
         )
 
 
-def _summarise(folder: RunFolder, formula: str, ledger: dict[str, int], seconds: float) -> None:
+def _summarise(folder: RunFolder, formula: str, cost: dict[str, int], seconds: float) -> None:
     """Write summary.json: what ran, at what cost."""
     import json
 
-    body = {"formula": formula, "hone": __version__, "seconds": round(seconds, 2), "finished": True, **ledger}
+    body = {"formula": formula, "hone": __version__, "seconds": round(seconds, 2), "finished": True, **cost}
     write_whole(folder.path / "summary.json", json.dumps(body, indent=2) + "\n")

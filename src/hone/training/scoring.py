@@ -6,10 +6,15 @@ from collections.abc import Sequence
 
 import torch
 
+from hone.compute.ledger import Ledger
 from hone.core.forest import pack
 from hone.core.trajectory import Trajectory
+from hone.kernels.shortage import out_of_memory
 from hone.policies.token_policy import Scores, TokenPolicy
+from hone.training.budget import Shortage, TokenBudget, shortage
 from hone.training.microbatch import microbatches
+
+Parts = dict[int, tuple[torch.Tensor, torch.Tensor | None]]  # of each rollout: logprobs, values
 
 
 @torch.no_grad()
@@ -17,21 +22,52 @@ def score(
     policy: TokenPolicy,
     trajectories: Sequence[Trajectory],
     temperature: float,
-    max_tokens: int,
+    budget: TokenBudget,
+    ledger: Ledger,
     *,
     values: bool = False,
 ) -> Scores:
-    """Logprobs `[T]` (and values `[T]`) of all action tokens, in the order of `trajectories`, on the CPU."""
-    groups = [t.labels.get("group", 0) for t in trajectories]
-    parts: dict[int, tuple[torch.Tensor, torch.Tensor | None]] = {}
-    for chosen in microbatches(trajectories, groups, max_tokens):
-        scores = policy.score(pack([trajectories[i] for i in chosen]), temperature, values=values)
-        lengths = [trajectories[i].num_actions for i in chosen]
-        logprobs = scores.logprobs.cpu().split(lengths)
-        predicted = scores.values.cpu().split(lengths) if scores.values is not None else [None] * len(chosen)
-        parts.update(zip(chosen, zip(logprobs, predicted)))
+    """Logprobs `[T]` (and values `[T]`) of all action tokens, in the order of `trajectories`, on the CPU.
+
+    Where memory runs out, the budget is halved and what is not scored yet is cut anew. Raises PolicyError if one
+    rollout alone does not fit.
+    """
+    parts: Parts = {}
+    while found := _score_rest(policy, trajectories, temperature, budget.tokens, ledger, values, parts):
+        ledger.add(lost_tokens=found.tokens)
+        budget.halve(found)
     ordered = [parts[i] for i in range(len(trajectories))]
     return Scores(
         logprobs=torch.cat([p[0] for p in ordered]),
         values=torch.cat([p[1] for p in ordered if p[1] is not None]) if values else None,
     )
+
+
+def _score_rest(
+    policy: TokenPolicy,
+    trajectories: Sequence[Trajectory],
+    temperature: float,
+    max_tokens: int,
+    ledger: Ledger,
+    values: bool,
+    parts: Parts,
+) -> Shortage | None:
+    """Add what `parts` lacks, pass after pass; returns the pass that memory did not suffice for, if there is one."""
+    left = [i for i in range(len(trajectories)) if i not in parts]
+    rest = [trajectories[i] for i in left]
+    cuts = list(microbatches(rest, [t.labels.get("group", 0) for t in rest], max_tokens))
+    passes = [[rest[i] for i in cut] for cut in cuts]
+    for number, (cut, chosen) in enumerate(zip(cuts, passes)):
+        forest = pack(chosen)
+        try:
+            scores = policy.score(forest, temperature, values=values)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            return shortage("scoring", error, passes, number)
+        lengths = [t.num_actions for t in chosen]
+        logprobs = scores.logprobs.cpu().split(lengths)
+        predicted = scores.values.cpu().split(lengths) if scores.values is not None else [None] * len(cut)
+        parts.update(zip((left[i] for i in cut), zip(logprobs, predicted)))
+        ledger.add(scored_tokens=forest.num_stored)
+    return None

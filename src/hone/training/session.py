@@ -13,6 +13,7 @@ import torch
 
 from hone.catalog import build_method
 from hone.compute import Ledger
+from hone.compute.memory import MemoryPlan
 from hone.core.errors import CheckpointError, RecipeError
 from hone.core.method import Method
 from hone.core.noise import NoiseKey
@@ -26,11 +27,18 @@ from hone.policies.token_policy import TokenPolicy
 from hone.rewards import CallableJudge, CallableReward, TaskJudge
 from hone.tasks import make, verifiers
 from hone.training import checkpoint
+from hone.training.ahead import Ahead
+from hone.training.budget import Shortage, TokenBudget
 from hone.training.context import PolicyRole, StepContext
 from hone.training.data import Data, prepare
+from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
 from hone.training.optimizer import learning_rate, make_optimizer
+from hone.training.planning import SETTLED, adopt, plan_of, settle
+from hone.training.planning import notes as plan_notes
 from hone.training.progress import Progress
+from hone.training.sampling import Drawn
+from hone.training.snapshot import SnapshotEngine
 from hone.training.update import UpdateSettings
 
 
@@ -52,11 +60,17 @@ class Session:
     progress: Progress
     curriculum_state: State
     data: Data
+    plan: MemoryPlan
+    budget: TokenBudget
     ledger: Ledger = field(default_factory=Ledger)
     step: int = 0
+    working_on: int = 0  # the step that is being computed; 0 before the first
+    shortages: int = 0  # how often memory ran out
+    opening: dict[str, float] = field(default_factory=dict)  # seconds of opening it, told with the first step
     seconds: dict[str, float] = field(default_factory=dict)
     before: float = 0.0  # seconds that the run took before this process
     started: float = field(default_factory=time.perf_counter)
+    ahead: Ahead[Drawn] | None = None  # samples the next step, with `one_step_off`
 
     @property
     def params(self) -> SamplingParams:
@@ -68,20 +82,30 @@ class Session:
     def update_settings(self) -> UpdateSettings:
         """What an update reads of the recipe."""
         r = self.recipe
-        return UpdateSettings(
-            r.temperature, r.num_iterations, r.minibatches, r.max_tokens_per_microbatch, r.max_grad_norm
-        )
-
-    @property
-    def several_updates(self) -> bool:
-        """Whether a batch is used for more than one optimizer step."""
-        return self.recipe.num_iterations * self.recipe.minibatches > 1
+        return UpdateSettings(r.temperature, r.num_iterations, r.minibatches, r.max_grad_norm)
 
     @property
     def done(self) -> bool:
         """Whether the steps, or the budget of sampled tokens, are used up."""
+        return self._done_after(self.step)
+
+    def _done_after(self, step: int) -> bool:
         budget = self.recipe.max_sampled_tokens
-        return self.step >= self.recipe.steps or (budget is not None and self.ledger.sampled_tokens >= budget)
+        return step >= self.recipe.steps or (budget is not None and self.ledger.sampled_tokens >= budget)
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether an evaluation follows `step`, whose rollouts are in the ledger."""
+        every = self.recipe.eval.every
+        return self._done_after(step) or bool(every and step % every == 0)
+
+    def saves_after(self, step: int) -> bool:
+        """Whether a checkpoint follows `step` that is not the last one."""
+        every = self.recipe.checkpoint.every
+        return bool(every and step % every == 0) and not self._done_after(step)
+
+    def rests_after(self, step: int) -> bool:
+        """Whether `step` is followed by something that no rollouts may be under way across."""
+        return self.evaluates_after(step) or self.saves_after(step)
 
     @property
     def elapsed(self) -> float:
@@ -97,11 +121,39 @@ class Session:
     def context(self, step: int) -> StepContext:
         """The context of training step `step`."""
         r = self.recipe
-        role = PolicyRole(self.policy, self.engine, r.temperature, r.max_tokens_per_microbatch)
-        roles = {"policy": role}
+        # Whoever judges while the engine runs ahead must not ask it.
+        engine = self.engine if self.ahead is None else None
+        roles = {"policy": PolicyRole(self.policy, engine, r.temperature, self.budget, self.ledger)}
         if self.reference is not None:
-            roles["reference"] = PolicyRole(self.reference, None, r.temperature, r.max_tokens_per_microbatch)
-        return StepContext(self.task, self.judge, self.params, NoiseKey(r.seed, "train", step), roles)
+            roles["reference"] = PolicyRole(self.reference, None, r.temperature, self.budget, self.ledger)
+        judge = self.judge
+        if judge.independent and any("verdicts" in reward.needs for reward in self.method.rewards):
+            judge = EarlyJudge(judge)
+        return StepContext(self.task, judge, self.params, NoiseKey(r.seed, "train", step), roles)
+
+    def begin(self, step: int) -> None:
+        """Step `step` is being computed from here on."""
+        self.working_on, self.seconds, self.opening = step, self.opening, {}
+
+    def tokens_ran_out(self, found: Shortage, before: int, after: int) -> None:
+        """Record a forward or backward pass that memory did not suffice for."""
+        self._ran_out(found.where, "max_tokens_per_microbatch", before, after, found.detail)
+
+    def slots_ran_out(self, before: int, after: int, detail: str) -> None:
+        """Record a call of the engine that memory did not suffice for."""
+        self._ran_out("sampling", "max_slots", before, after, detail)
+
+    def _ran_out(self, where: str, key: str, before: int, after: int, detail: str) -> None:
+        """A line of events.jsonl and a note. A dry run has no folder to write into."""
+        self.shortages += 1
+        event = {"step": self.working_on, "event": "out_of_memory", "where": where}
+        event |= {f"{key}_before": before, "after": after, "detail": detail}
+        if self.folder.path.is_dir():
+            self.folder.append("events.jsonl", [event])
+        self.progress.note(
+            f"memory ran out in step {self.working_on} ({where}): `{key}` falls from {before:,} to {after:,} for the "
+            "rest of the run, which from here on is not bit-identical to one with enough memory"
+        )
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:
@@ -123,20 +175,24 @@ class Session:
             digest=identity(self.recipe),
             seconds=self.elapsed,
             finished=finished,
+            memory=self._memory(),
         )
         keep = self.recipe.checkpoint.keep_last
         return checkpoint.save(self.folder.checkpoints, self.policy, self.optimizer, state, keep)
 
+    def _memory(self) -> dict[str, int]:
+        """What a resumed run must know of shortages; nothing if there was none."""
+        if not self.shortages:
+            return {}
+        found = {"shortages": self.shortages, "max_tokens_per_microbatch": self.budget.tokens}
+        return found | ({} if self.engine.max_slots is None else {"max_slots": self.engine.max_slots})
 
-# Keys that may change between a run and its resumption: they decide when it ends and what is written beside it.
+
+# Keys that may change between a run and its resumption: they decide when it ends, what is written beside it, whether
+# code of the model may run, and how a batch is cut to fit into memory, which moves a result by its rounding alone.
 RESUMABLE = (
-    "steps",
-    "max_sampled_tokens",
-    "eval",
-    "checkpoint",
-    "max_error_share",
-    "device",
-    "trust_remote_code",
+    *("steps", "max_sampled_tokens", "eval", "checkpoint", "max_error_share", "device", "trust_remote_code"),
+    *SETTLED,
 )
 
 
@@ -156,6 +212,7 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     eval_task = task if other is None else make(other.name, **other.options)
     at: tuple[Path, checkpoint.TrainerState] | None = None
     if resume:
+        recipe = adopt(recipe, folder.read_recipe())
         path, state, passed = checkpoint.newest(folder.checkpoints)
         if state.digest != identity(recipe):
             raise CheckpointError(
@@ -176,7 +233,7 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     reference = None
     if "reference_logprobs" in method.needs:
         reference = load_policy(recipe.model, **loading)
-    engine, note = choose(policy, recipe.engine)
+    engine, note = _open_engine(policy, recipe)
     if note:
         progress.note(note)
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
@@ -187,14 +244,61 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     recipe, note = _fit_evaluation(recipe, eval_task)
     if note:
         progress.note(note)
+    plan = plan_of(recipe, method, task, policy)
+    recipe = settle(recipe, plan)
+    for note in plan_notes(plan):
+        progress.note(note)
+    policy.recompute = plan.recompute
+    opening: dict[str, float] = {}
+    if recipe.compile:
+        opening["compile"] = sum(
+            p.compile(_tokens_of_a_pass(recipe)) for p in (policy, reference) if p is not None
+        )
+        progress.note(f"compiling the model's layers took {opening['compile']:.0f} s")
     session = Session(
         recipe, method, task, eval_task, build_judge(task, recipe.reward), build_judge(eval_task, recipe.reward),
         policy, reference, engine, optimizer, folder, progress,
         curriculum_state=method.curriculum.init(task, recipe.seed), data=data,
+        plan=plan, budget=TokenBudget(plan.max_tokens), opening=opening,
     )  # fmt: skip
+    session.budget.tell = session.tokens_ran_out
+    engine.on_shortage = session.slots_ran_out
+    if recipe.one_step_off:
+        _go_ahead(session)
     if at:
         _restore(session, *at)
     return session
+
+
+def _open_engine(policy: TokenPolicy, recipe: Recipe) -> tuple[Engine, str]:
+    """What samples: from the weights in place, or from a copy if they are trained meanwhile."""
+    if not recipe.one_step_off:
+        return choose(policy, recipe.engine)
+    engine = SnapshotEngine(policy, recipe.engine)
+    return engine, engine.note
+
+
+def _go_ahead(session: Session) -> None:
+    """Let the session sample a step ahead, and say what that costs. Raises RecipeError where it cannot."""
+    if session.curriculum_state:
+        raise RecipeError(
+            f"`curriculum: {session.recipe.curriculum and session.recipe.curriculum.name}` learns from each step, but "
+            "`one_step_off` draws a step before the one before it is known.",
+            "Use a curriculum that keeps no state, such as `uniform`, or leave `one_step_off` out.",
+        )
+    session.ahead = Ahead()
+    size = sum(p.numel() * p.element_size() for p in session.policy.model.parameters())
+    session.progress.note(
+        f"`one_step_off` keeps a second copy of the weights ({size / 1e6:,.0f} MB). Where it rests to evaluate or to "
+        "write a checkpoint, the next step is sampled anew, so a resumed run is the uninterrupted one bit for bit only "
+        "if both rest at the same steps"
+    )
+
+
+def _tokens_of_a_pass(recipe: Recipe) -> int:
+    """About how many tokens a forward pass of training stores."""
+    step = recipe.problems_per_step * recipe.num_generations * recipe.max_completion_length
+    return min(int(recipe.max_tokens_per_microbatch), step // recipe.minibatches)
 
 
 def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
@@ -231,11 +335,16 @@ def build_judge(task: Task, reward: str | None) -> Judge:
 def _restore(session: Session, path: Path, state: checkpoint.TrainerState) -> None:
     """Bring a freshly built session to the moment of a checkpoint."""
     checkpoint.load_optimizer(path, session.optimizer)
-    session.step = state.step
+    session.step = session.working_on = state.step
     session.before = state.seconds
     session.policy.version = state.version
     session.ledger = Ledger.from_state(dict(state.ledger))
     session.curriculum_state = state.curriculum
+    if state.memory:
+        session.shortages = state.memory["shortages"]
+        session.engine.max_slots = state.memory.get("max_slots")
+        if session.recipe.max_tokens_per_microbatch == session.folder.read_recipe().get(SETTLED[0]):
+            session.budget.tokens = state.memory["max_tokens_per_microbatch"]
     for text in session.folder.cut(state.lengths):
         session.progress.note(text)
 

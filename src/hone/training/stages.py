@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
+from hone.compute.ledger import Ledger
 from hone.core.batch import Batch
 from hone.core.errors import RewardError
 from hone.core.method import Method
 from hone.core.packed import broadcast
+from hone.core.recipe import Recipe
 from hone.core.stages import Context
 from hone.policies.token_policy import TokenPolicy
+from hone.training.budget import TokenBudget
 from hone.training.scoring import score
 
 
@@ -37,25 +40,64 @@ def judge(method: Method, batch: Batch, context: Context, max_error_share: float
     return batch
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """Why a batch is scored before its update: by the policy, by the reference. Without a reason there is no pass."""
+
+    policy: tuple[str, ...]
+    reference: tuple[str, ...]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The reasons as a person reads them."""
+        none = "no scoring pass: with one update a batch the training forward's own logprobs serve"
+        return (*self.policy, *self.reference) or (none,)
+
+
+def scoring_reasons(method: Method, recipe: Recipe) -> Scoring:
+    """Which passes without gradient a batch needs before its update, with the reasons."""
+    policy, reference = [], []
+    several = [key for key in ("num_iterations", "minibatches") if getattr(recipe, key) > 1]
+    if several:
+        words = " and ".join(f"{key}={getattr(recipe, key)}" for key in several)
+        verb = "make" if len(several) > 1 or several == ["minibatches"] else "makes"
+        policy.append(
+            f"old logprobs are scored before the update because {words} {verb} several updates of a batch"
+        )
+    if method.kl_reward is not None:
+        policy.append(
+            "old logprobs are scored before credit because `kl: reward` makes them part of the rewards"
+        )
+    if "values" in method.needs:
+        policy.append("values are scored before credit because the credit piece reads them")
+    if "reference_logprobs" in method.needs:
+        piece = "kl: reward" if method.kl_reward is not None else "kl: loss"
+        reference.append(
+            f"reference logprobs are scored by the model it started from because `{piece}` reads them"
+        )
+    return Scoring(tuple(policy), tuple(reference))
+
+
 def provide(
     method: Method,
+    recipe: Recipe,
     batch: Batch,
     policy: TokenPolicy,
     reference: TokenPolicy | None,
-    temperature: float,
-    max_tokens: int,
-    several_updates: bool,
+    budget: TokenBudget,
+    ledger: Ledger,
 ) -> Batch:
-    """Add the logprobs and values that stages need before the update. With one update a batch nothing is scored
-    for `old_logprobs`: the training forward's own, detached, are the same numbers and cost nothing."""
-    needs = method.needs
-    early = method.kl_reward is not None
-    if several_updates or early or "values" in needs:
-        scores = score(policy, batch.trajectories, temperature, max_tokens, values="values" in needs)
+    """Add the logprobs and values that stages need before the update, and nothing that they do not."""
+    scoring = scoring_reasons(method, recipe)
+    rollouts, temperature = batch.trajectories, recipe.temperature
+    if scoring.policy:
+        values = "values" in method.needs
+        scores = score(policy, rollouts, temperature, budget, ledger, values=values)
         batch = replace(batch, old_logprobs=scores.logprobs, values=scores.values)
-    if reference is not None and "reference_logprobs" in needs:
-        logprobs = score(reference, batch.trajectories, temperature, max_tokens).logprobs
-        batch = replace(batch, reference_logprobs=logprobs)
+    if scoring.reference:
+        assert reference is not None  # the session loads one exactly if a piece needs its logprobs
+        scores = score(reference, rollouts, temperature, budget, ledger)
+        batch = replace(batch, reference_logprobs=scores.logprobs)
     return batch
 
 

@@ -52,13 +52,21 @@ def evaluate_model(
     options = {key: value for key, value in named.items() if key != "name"}
     policy = load_policy(name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     sampler, note = choose(policy, engine)
+    notes = [note] if note else []
+
+    def shortage(before: int, after: int, detail: str) -> None:
+        notes.append(
+            f"Memory ran out while sampling {before} rollouts at once, so there were {after}: {detail}"
+        )
+
+    sampler.on_shortage = shortage
     params = SamplingParams(length or 64, temperature, top_p, top_k, min_p, tuple(stop))
     built = make(named["name"], **options)
-    built, notes = prepare_evaluation(built, split, Room(policy, params.max_tokens), problems)
+    built, said = prepare_evaluation(built, split, Room(policy, params.max_tokens), problems)
+    notes += said
     result = evaluate(
         policy, sampler, built, build_judge(built, reward), params,
         problems=problems, samples=samples or max(k), ks=k, seed=seed, split=split,
     )  # fmt: skip
     line = {"step": None, "model": str(model), **result.line}
-    note = "; ".join([note, *notes] if note else notes)
-    return line | ({"note": note} if note else {})
+    return line | ({"note": " ".join(notes)} if notes else {})

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import torch
 
 from hone.compute.ledger import Ledger
 from hone.core.batch import Batch
+from hone.core.errors import PolicyError
 from hone.core.forest import pack
 from hone.core.method import Method
-from hone.policies.token_policy import Scores, TokenPolicy
+from hone.kernels.shortage import first_line, out_of_memory
+from hone.policies.token_policy import TokenPolicy
+from hone.training.budget import MENDS, Shortage, TokenBudget, shortage
 from hone.training.losses import components, loss_weights, silent_rollouts
 from hone.training.microbatch import microbatches, minibatches
+from hone.training.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -23,49 +28,7 @@ class UpdateSettings:
     temperature: float
     num_iterations: int
     minibatches: int
-    max_tokens: int
     max_grad_norm: float
-
-
-@dataclass
-class Tally:
-    """Sums over the trained tokens of a batch, from which the step's metrics are made."""
-
-    losses: dict[str, float] = field(default_factory=dict)
-    tokens: int = 0
-    entropy: float = 0.0
-    clipped: int = 0
-    k1: float = 0.0
-    k3: float = 0.0
-    mismatch_k3: float = 0.0
-    mismatch_max: float = 0.0
-    first_pass_tokens: int = 0
-    reference_k3: float | None = None  # None without a reference
-    grad_norms: list[float] = field(default_factory=list)
-
-    def observe(self, method: Method, scores: Scores, batch: Batch, first_pass: bool) -> None:
-        """Add the statistics of one micro-batch."""
-        now = scores.logprobs.detach().cpu()
-        old = now if batch.old_logprobs is None else batch.old_logprobs
-        assert batch.advantages is not None and scores.entropy is not None
-        self.tokens += len(now)
-        self.entropy += float(scores.entropy.detach().sum())
-        self.clipped += int(method.objective.clipped(now, old, batch.advantages, batch.rollout_of).sum())
-        self.k1 += float((old - now).sum())
-        self.k3 += _k3(now - old)
-        if batch.reference_logprobs is not None:
-            self.reference_k3 = (self.reference_k3 or 0.0) + _k3(batch.reference_logprobs - now)
-        if first_pass:
-            gap = old - batch.behaviour_logprobs
-            self.first_pass_tokens += len(now)
-            self.mismatch_k3 += _k3(gap)
-            self.mismatch_max = max(self.mismatch_max, float(gap.abs().max()) if len(gap) else 0.0)
-
-
-def _k3(log_ratio: torch.Tensor) -> float:
-    """Sum of the k3 estimate exp(d) - 1 - d, in float64 because its terms nearly cancel."""
-    d = log_ratio.double()
-    return float((torch.expm1(d) - d).sum())
 
 
 def update(
@@ -75,12 +38,14 @@ def update(
     method: Method,
     batch: Batch,
     settings: UpdateSettings,
+    budget: TokenBudget,
     ledger: Ledger,
 ) -> Tally:
     """Make `num_iterations` passes of `minibatches` updates over `batch`; the policy's version counts them.
 
     `rate(n)` is the learning rate of the n-th update of the run. An update whose every rollout is silent moves
-    nothing: no optimizer step, no version.
+    nothing: no optimizer step, no version. Where memory runs out, the budget is halved and the update that it ran out
+    in begins again; what was computed of it is `lost_tokens`. Raises PolicyError if that cannot help.
     """
     tally = Tally()
     groups = batch.groups.tolist()
@@ -93,38 +58,96 @@ def update(
             if not alive:
                 continue
             part = part.select(alive)
-            optimizer.zero_grad(set_to_none=True)
-            _backward(policy, method, part, settings, ledger, tally, first)
+            tally = _gradient(
+                policy, optimizer, method, part, settings.temperature, budget, ledger, tally, first
+            )
             norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), settings.max_grad_norm)
-            tally.grad_norms.append(float(norm))
+            tally.close(norm)
             for group in optimizer.param_groups:
                 group["lr"] = rate(ledger.updates)
-            optimizer.step()
+            _step(optimizer)
             ledger.add(updates=1)
             policy.version += 1
     return tally
+
+
+def _gradient(
+    policy: TokenPolicy,
+    optimizer: torch.optim.Optimizer,
+    method: Method,
+    batch: Batch,
+    temperature: float,
+    budget: TokenBudget,
+    ledger: Ledger,
+    tally: Tally,
+    first_pass: bool,
+) -> Tally:
+    """Leave the gradient of one update in the parameters; returns `tally` with the update's statistics.
+
+    An attempt that memory does not suffice for leaves nothing: its gradient, statistics and counts are dropped.
+    """
+    while True:
+        optimizer.zero_grad(set_to_none=True)
+        attempt, spent = deepcopy(tally), Ledger()
+        found = _backward(policy, method, batch, temperature, budget.tokens, spent, attempt, first_pass)
+        if found is None:
+            ledger.add(trained_tokens=spent.trained_tokens, shared_trained_tokens=spent.shared_trained_tokens)
+            return attempt
+        ledger.add(lost_tokens=spent.trained_tokens + found.tokens)
+        optimizer.zero_grad(set_to_none=True)  # before the budget gives memory back
+        budget.halve(found)
 
 
 def _backward(
     policy: TokenPolicy,
     method: Method,
     batch: Batch,
-    settings: UpdateSettings,
+    temperature: float,
+    max_tokens: int,
+    ledger: Ledger,
+    tally: Tally,
+    first_pass: bool,
+) -> Shortage | None:
+    """Accumulate the gradient over micro-batches; returns the one that memory did not suffice for, if there is one."""
+    cuts = list(microbatches(batch.trajectories, batch.groups.tolist(), max_tokens, method.couples))
+    for number, chosen in enumerate(cuts):
+        try:
+            _microbatch(policy, method, batch.select(chosen), temperature, ledger, tally, first_pass)
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            passes = [[batch.trajectories[i] for i in cut] for cut in cuts]
+            return shortage("update", error, passes, number, method.couples)
+    return None
+
+
+def _microbatch(
+    policy: TokenPolicy,
+    method: Method,
+    micro: Batch,
+    temperature: float,
     ledger: Ledger,
     tally: Tally,
     first_pass: bool,
 ) -> None:
-    """Accumulate the gradient of one update over its micro-batches."""
-    groups = batch.groups.tolist()
-    for chosen in microbatches(batch.trajectories, groups, settings.max_tokens, method.couples):
-        micro = batch.select(chosen)
-        forest = pack(micro.trajectories)
-        values = "values" in method.needs
-        scores = policy.score(forest, settings.temperature, entropy=True, values=values)
-        parts = components(method, scores, micro)
-        torch.stack(list(parts.values())).sum().backward()
-        for name, value in parts.items():
-            tally.losses[name] = tally.losses.get(name, 0.0) + float(value.detach())
-        tally.observe(method, scores, micro, first_pass)
-        unshared = sum(sum(len(s.tokens) for s in t.segments) for t in micro.trajectories)
-        ledger.add(trained_tokens=forest.num_stored, shared_trained_tokens=unshared - forest.num_stored)
+    """One forward and backward pass."""
+    forest = pack(micro.trajectories)
+    scores = policy.score(forest, temperature, entropy=True, values="values" in method.needs)
+    parts = components(method, scores, micro)
+    torch.stack(list(parts.values())).sum().backward()
+    tally.observe(method, scores, micro, parts, first_pass)
+    unshared = sum(sum(len(s.tokens) for s in t.segments) for t in micro.trajectories)
+    ledger.add(trained_tokens=forest.num_stored, shared_trained_tokens=unshared - forest.num_stored)
+
+
+def _step(optimizer: torch.optim.Optimizer) -> None:
+    """The optimizer's step. Raises PolicyError if memory runs out in it: the first one makes the optimizer's state."""
+    try:
+        optimizer.step()
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise PolicyError(
+            f"Memory ran out in the optimizer's step, which no smaller micro-batch mends: {first_line(error)}",
+            MENDS,
+        ) from None

@@ -1,0 +1,18 @@
+"""Threads beside the main one: each does one thing at a time, and signals are none of its business."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM}
+
+
+def worker(name: str) -> ThreadPoolExecutor:
+    """One thread called `name`, started at its first work; it ends when nobody holds it any more."""
+    return ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_block_signals)
+
+
+def _block_signals() -> None:
+    # Python acts on signals in the main thread only; one that the system gave to another thread would not wake it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

@@ -1,0 +1,1 @@
+"""How fast this machine samples and trains: the real loop on a workload of known size, against measured limits."""
