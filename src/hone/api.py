@@ -76,8 +76,8 @@ def evaluate(
     """pass@k, worst@k and maj@k of `model` (a run folder, a model folder or a name) on the held-out split of `task`.
 
     `settings` are `temperature`, `top_p`, `top_k`, `min_p`, `max_completion_length`, `stop`, `seed`, `engine`,
-    `device`, `dtype`, `split`, `reward` (a name, `module.py:function`, or a callable). Returns the object that
-    `hone eval --json` prints.
+    `device`, `dtype`, `split`, `trust_remote_code`, `reward` (a name, `module.py:function`, or a callable). Returns the
+    object that `hone eval --json` prints.
     """
     from hone.training.standalone import evaluate_model
 

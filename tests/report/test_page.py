@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -105,25 +104,6 @@ def test_hostile_text_is_inert(hostile_page: Path) -> None:
     assert "<script>document.title='owned'</script>" in elements.text
     assert "{{ 7*7 }}" in elements.text
     assert "96,1" in elements.text  # what was cut off a text of 100,000 characters is counted
-
-
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
-def test_hostile_text_does_not_run_in_a_browser(hostile_page: Path, tmp_path: Path) -> None:
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-             "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}"]  # fmt: skip
-    done = subprocess.run(
-        [str(shutil.which("chromium")), *flags, "--enable-logging=stderr", "--dump-dom", hostile_page.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    before = re.search("<title>(.*?)</title>", hostile_page.read_text(encoding="utf-8"), re.S)
-    after = re.search("<title>(.*?)</title>", done.stdout, re.S)
-    assert before is not None
-    assert after is not None
-    assert unescape(after[1]) == unescape(before[1])
-    assert "<script" not in done.stdout
-    assert (
-        "violates the following Content Security Policy" not in done.stderr
-    )  # the page's own style is let in
 
 
 def test_what_is_missing_is_left_out(tmp_path: Path) -> None:

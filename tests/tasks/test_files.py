@@ -107,10 +107,10 @@ BAD = [
 @pytest.mark.parametrize(("line", "reason"), BAD, ids=range(len(BAD)))
 def test_a_bad_line_is_named_or_skipped_and_counted(tmp_path: Path, line: str, reason: str) -> None:
     file = write(tmp_path / "bad.jsonl", [*rows(2), "", line, *rows(2, 9)])
-    with pytest.raises(DataError, match=rf"bad.jsonl, line 4: .*({reason}).*task.policy=skip"):
+    with pytest.raises(DataError, match=rf"task.bad_rows=skip(.|\n)*bad.jsonl, line 4: .*({reason})"):
         FileTask(file)
-    task = FileTask(file, policy="skip")
-    assert [place for place, _ in task.skipped] == [4]
+    task = FileTask(file, bad_rows="skip")
+    assert [row.place for row in task.bad.rows] == [4]
     assert len(everything(task)) == 4
 
 
@@ -132,24 +132,40 @@ def test_an_answer_the_verifier_cannot_read_is_a_bad_row(tmp_path: Path) -> None
         FileTask(file, verifier="number")
 
 
-def test_repeated_problems_are_dropped_and_counted(tmp_path: Path) -> None:
-    task = FileTask(write(tmp_path / "a.jsonl", [*rows(5), *rows(3)]))
-    assert (len(everything(task)), task.duplicates) == (5, 3)
+def test_repeated_problems_are_refused_or_left_out(tmp_path: Path) -> None:
+    file = write(tmp_path / "a.jsonl", [*rows(5), *rows(3)])
+    with pytest.raises(
+        DataError, match=r"duplicate problem, 3: .*lines 6, 7, 8; the first: the same as line 1"
+    ):
+        FileTask(file)
+    task = FileTask(file, bad_rows="skip")
+    assert (len(everything(task)), task.bad.counts()) == (5, {"duplicate problem": 3})
+    assert {task.problem(i).meta["line"] for i in range(task.size() or 0)} <= {
+        1,
+        2,
+        3,
+        4,
+        5,
+    }  # the first stays
 
 
 def test_a_separate_test_file_keeps_its_problems(tmp_path: Path) -> None:
     train = write(tmp_path / "a.jsonl", rows(10))
     test = write(tmp_path / "b.jsonl", rows(4, first=8))
-    task = FileTask(train, test_path=test)
-    assert (task.size("train"), task.size("test"), task.duplicates) == (8, 4, 2)
+    with pytest.raises(
+        DataError, match=r"in the evaluation split, 2: .*a.jsonl, lines 9, 10; .*b.jsonl, line 1"
+    ):
+        FileTask(train, test_path=test)
+    task = FileTask(train, test_path=test, bad_rows="skip")
+    assert (task.size("train"), task.size("test")) == (8, 4)
     assert task.problem(0, "test").prompt == "8 + 1?"
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no usable problem"):
         FileTask(write(tmp_path / "a.jsonl", []))
-    with pytest.raises(DataError, match=r"no usable problem \(1 rows skipped\)"):
-        FileTask(write(tmp_path / "a.jsonl", ["{"]), policy="skip")
+    with pytest.raises(DataError, match=r"no usable problem \(1 of 1 lines are bad\)"):
+        FileTask(write(tmp_path / "a.jsonl", ["{"]), bad_rows="skip")
     with pytest.raises(DataError, match=r"does not exist"):
         FileTask(str(tmp_path / "gone.jsonl"))
     with pytest.raises(DataError, match=r"is a folder"):
@@ -199,7 +215,8 @@ def test_data_set_folders_keep_their_splits(tmp_path: Path, monkeypatch: pytest.
 def test_a_data_set_that_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
 
-    def offline(*args: Any) -> None:
+    def offline(*args: Any, trust_remote_code: bool) -> None:
+        assert trust_remote_code is False
         raise ConnectionError("Couldn't reach the Hub\n(offline)")
 
     monkeypatch.setattr(datasets, "load_dataset", offline)

@@ -54,8 +54,8 @@ GOOD = '{"question": "How many?", "answer": "7 * 200 = <<7*200=1400>>1,400\\n###
 
 
 def test_notes_and_separators_are_stripped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for split in SPLITS:
-        (tmp_path / f"{split}.jsonl").write_text(GOOD)
+    (tmp_path / "train.jsonl").write_text(GOOD)
+    (tmp_path / "test.jsonl").write_text(GOOD.replace("many", "few"))
     monkeypatch.setenv("HONE_GSM8K", str(tmp_path))
     problem = Gsm8k().problem(0)
     assert problem.answer == "1400"
@@ -65,17 +65,32 @@ def test_notes_and_separators_are_stripped(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"question": "q", "answer": "12"}', "needs text in `question` and in `answer`"),
+        ('{"question": "q", "answer": "12"}', "needs text in `answer`"),
+        ('{"question": 7, "answer": "#### 12"}', "needs text in `question`"),
         ('{"question": "q", "answer": "#### twelve"}', "not one number"),
         ('{"question": "q"', "not valid JSON"),
-        (GOOD, "repeats an earlier problem"),
+        (GOOD, "the same as line 1"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, reason: str) -> None:
     (tmp_path / "train.jsonl").write_text(GOOD + line)
-    (tmp_path / "test.jsonl").write_text(GOOD)
+    (tmp_path / "test.jsonl").write_text(GOOD.replace("many", "few"))
     with pytest.raises(DataError, match=rf"train.jsonl, line 2: .*{reason}"):
         Gsm8k(str(tmp_path))
+    task = Gsm8k(str(tmp_path), bad_rows="skip")
+    assert [row.place for row in task.bad.rows] == [2]
+    assert (task.size("train"), task.size("test")) == (1, 1)
+
+
+def test_training_problems_of_the_test_split_are_refused_or_left_out(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text(GOOD + GOOD.replace("many", "few"))
+    (tmp_path / "test.jsonl").write_text(GOOD.replace("How", "HOW "))
+    with pytest.raises(
+        DataError, match=r"in the evaluation split: .*train.jsonl, line 1: the prompt of .*test"
+    ):
+        Gsm8k(str(tmp_path))
+    task = Gsm8k(str(tmp_path), bad_rows="skip")
+    assert [task.problem(0, split).prompt for split in SPLITS] == ["How few?", "HOW  many?"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_mixture_of_names_and_mappings() -> None:
         ("maze", {"size": 5}, "`task.size` is not an option of `maze`. Did you mean `sizes`"),
         ("maze", {"name": "x"}, "`task.name` is not an option"),
         ("maze", {"sizes": "big"}, "`task.sizes` is 'big': input should be a valid integer"),
-        ("jsonl:a", {"policy": "lax"}, "`task.policy` is 'lax': input should be 'strict' or 'skip'"),
+        ("jsonl:a", {"bad_rows": "lax"}, "`task.bad_rows` is 'lax': input should be 'strict' or 'skip'"),
         ("jsonl:a", {"format": "parquet"}, "`task.format` is not an option"),
         ("mixture", {"tasks": "maze"}, "`task.tasks` is 'maze'"),
         ("mixture", {"tasks": [3]}, "`task.tasks` holds 3"),

@@ -61,7 +61,7 @@ def bench(
         print(json.dumps(run(workload, rounds)))
         return
     with terminal.console(stderr=True).status("") as status:
-        result = run(workload, rounds, lambda text: status.update(text))
+        result = run(workload, rounds, lambda text: status.update(terminal.safe(text)))
     show(result)
 
 

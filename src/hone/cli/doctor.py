@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 import typer
+from rich.text import Text
 
 from hone.cli import terminal
 
@@ -42,10 +43,8 @@ def doctor() -> None:
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         mark, style = ("missing", "red") if finding.mend else ("ok", "green")
-        line = terminal.console()
-        line.print(
-            f"[{style}]{mark:7}[/] {finding.name:{width}}  {terminal.safe(finding.found)}", soft_wrap=True
-        )
+        line = terminal.safe(f" {finding.name:{width}}  {finding.found}")
+        terminal.console().print(Text(f"{mark:7}", style).append_text(line), soft_wrap=True)
         if finding.mend:
             terminal.say(f"{'':8}{'':{width}}  mend: {finding.mend}", "bold")
     missing = sum(bool(finding.mend) for finding in findings)

@@ -14,14 +14,13 @@ from hone.training.folder import RunFolder
 from hone.training.progress import Progress
 from hone.training.rollouts import run_episodes
 from hone.training.sampling import episode_context
-from hone.training.session import check_prompt_lengths, open_session
+from hone.training.session import open_session
 
 
 def dry_run(recipe: Recipe, progress: Progress) -> None:
     """Show the memory plan, and the first training problem with the verdicts of its oracle and a sampled answer."""
     session = open_session(recipe, RunFolder(Path("dry-run")), progress)
     progress.plan(session.recipe, session.method, session.plan)
-    check_prompt_lengths(session)
     problem = session.task.problem(0)
     show("first training problem", problem.text())
     state = {"global_step": 0, "evaluation": False}

@@ -41,6 +41,9 @@ def evaluate(
     reward: Annotated[
         str | None, typer.Option(help="A verifier or module.py:function in place of the task's own.")
     ] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run the code that the model comes with.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object, as a line of eval.jsonl.")
     ] = False,
@@ -66,10 +69,10 @@ def evaluate(
     line = measure(
         model, named(task, options), k=integers(k, "--k"), problems=problems, samples=samples, temperature=temperature,
         top_p=top_p, top_k=top_k, min_p=min_p, max_completion_length=max_completion_length, seed=seed, engine=engine,
-        reward=reward,
+        reward=reward, trust_remote_code=trust_remote_code,
     )  # fmt: skip
     if as_json:
-        print(json.dumps(line, ensure_ascii=False))
+        print(json.dumps(line))  # ASCII: names of files cannot reach the terminal raw
     else:
         show(line)
 

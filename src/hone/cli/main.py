@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from hone.cli import bench, compare, doctor, methods, recipes, report, sft, task
 from hone.cli import eval as evaluate
 from hone.core.errors import HoneError
 
-ERROR, INTERRUPTED = 2, 130
+FAULT, ERROR, INTERRUPTED = 1, 2, 130
 
 
 class Commands(TyperGroup):
@@ -58,7 +59,11 @@ for _name, _command in COMMANDS.items():
 
 def run() -> None:
     """The `hone` command. Exit codes: 0 done, 1 a part failed, 2 an error, 3 nothing left to do, 130 interrupted."""
-    app()
+    try:
+        app()
+    except Exception as error:
+        terminal.show_traceback(error)
+        sys.exit(FAULT)
 
 
 if __name__ == "__main__":

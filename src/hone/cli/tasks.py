@@ -59,9 +59,15 @@ def show_problems(name: str, options: list[str] | None) -> None:
     """Print the first held-in problems of a task, and how many it has."""
     from hone.api import task as make
     from hone.cli.arguments import named
+    from hone.tasks.bad_rows import of_files, said
 
     choice = named(name, options, prefix="")
     task = make(**choice)
+    for part in of_files(task):
+        for note in said(part.bad):
+            terminal.say(f"note: {note}", "yellow")
+        for line in part.bad.lines():
+            terminal.say(terminal.indent(line))
     sizes = {split: task.size(split) for split in ("train", "test")}
     for split, size in sizes.items():
         terminal.say(f"{split}: {'no fixed number of' if size is None else f'{size:,}'} problems")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
+import traceback
 
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -18,7 +19,7 @@ WIDTH = 100
 
 def console(stderr: bool = False) -> Console:
     """A console on the present standard output (or error), made anew so that redirections are seen."""
-    return Console(stderr=stderr, highlight=False)
+    return Console(stderr=stderr, highlight=False, emoji=False)
 
 
 def plain(text: object) -> str:
@@ -28,9 +29,9 @@ def plain(text: object) -> str:
     return clean(str(text))
 
 
-def safe(text: object) -> str:
+def safe(text: object) -> Text:
     """`plain` text that rich shows as it is: its square brackets are no markup."""
-    return escape(plain(text))
+    return Text(plain(text))
 
 
 def say(text: object, style: str = "") -> None:
@@ -66,10 +67,17 @@ def paragraph(text: str) -> str:
 
 
 def show_error(error: HoneError) -> None:
-    """`error: <what> <mend>` on standard error."""
+    """`error: <what> <mend>` on standard error, and below it the error's list, each entry on a line of its own."""
     show_line(f"error: {error.what} {error.mend}")
+    for line in error.lines:
+        console(stderr=True).print(Text(indent(" ".join(plain(line).split()))), soft_wrap=True)
 
 
 def show_line(text: str) -> None:
     """One paragraph on standard error."""
     console(stderr=True).print(Text(paragraph(text)), soft_wrap=True)
+
+
+def show_traceback(error: BaseException) -> None:
+    """The traceback of an exception that nobody expected, on standard error; its message may quote data."""
+    print(plain("".join(traceback.format_exception(error))), end="", file=sys.stderr)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class HoneError(Exception):
     """Base of every error that hone raises on purpose. The command line prints it as one paragraph.
 
-    `what` names the thing that is wrong (file, key, line); `mend` says what to do about it.
+    `what` names the thing that is wrong (file, key, line); `mend` says what to do about it; `lines` are a list that
+    stands below the paragraph, where many things are wrong at once.
     """
 
-    def __init__(self, what: str, mend: str = "") -> None:
+    def __init__(self, what: str, mend: str = "", lines: Sequence[str] = ()) -> None:
         self.what = what
         self.mend = mend
-        super().__init__(f"{what} {mend}".strip())
+        self.lines = tuple(lines)
+        super().__init__("\n".join([f"{what} {mend}".strip(), *self.lines]))
 
 
 class RecipeError(HoneError):

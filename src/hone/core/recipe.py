@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_origin
 
 from pydantic import (
     BaseModel,
@@ -16,6 +16,8 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+
+from hone.core.options import TRUTH, misplaced_truth
 
 Reduction = Literal["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_token_mean"]
 
@@ -30,14 +32,12 @@ class Choice(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_short(cls, value: Any) -> Any:
+        if isinstance(value, bool) or (isinstance(value, Mapping) and isinstance(value.get("name"), bool)):
+            raise ValueError(TRUTH)
         if isinstance(value, str):
             return {"name": value}
         if isinstance(value, Mapping) and "options" not in value and isinstance(value.get("name"), str):
             return {"name": value["name"], "options": {k: v for k, v in value.items() if k != "name"}}
-        if isinstance(value, bool):
-            raise ValueError(
-                "a name is wanted here; in YAML `on`, `yes`, `off` and `no` are truth values, quote them"
-            )
         return value
 
     @model_serializer
@@ -55,10 +55,8 @@ class Settings(BaseModel):
     def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
         """Refuse truth values where none is wanted; take `1,4,16` for a list."""
         annotation = cls.model_fields[str(info.field_name)].annotation
-        if isinstance(value, bool) and bool not in (annotation, *get_args(annotation)):
-            raise ValueError(
-                "a truth value is not wanted here; in YAML `on`, `yes`, `off` and `no` are truth values"
-            )
+        if misplaced_truth(value, annotation):
+            raise ValueError(TRUTH)
         if isinstance(value, str) and get_origin(annotation) is tuple and "," in value:
             return [part.strip() for part in value.split(",")]
         return value
@@ -96,6 +94,7 @@ class Recipe(Settings):
         description="a verifier's name, or module.py:function, in place of the task's own, or with options",
     )
     model: str = Field("sprout", description="sprout, micro, a path, or a Hugging Face name")
+    trust_remote_code: bool = Field(False, description="run the code that a model comes with")
     method: str = Field("rloo", description="a card's id: the stages it sets are defaults")
 
     num_generations: int = Field(16, ge=1, description="rollouts of one problem (G)")

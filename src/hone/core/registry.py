@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, get_type_hints
 
 from hone.core.errors import RecipeError, nearest
+from hone.core.options import TRUTH, misplaced_truth
 
 
 @dataclass
@@ -86,6 +87,10 @@ def checked(cls: type, values: Mapping[str, Any], where: str) -> Any:
     """Build the dataclass `cls` with types validated. Raises RecipeError naming `where.key`."""
     from pydantic import TypeAdapter, ValidationError
 
+    hints = get_type_hints(cls)
+    for key, value in values.items():
+        if misplaced_truth(value, hints.get(key, Any)):
+            raise RecipeError(f"`{where}.{key}` is {value!r}: {TRUTH}.", "Correct the value.")
     try:
         return TypeAdapter(cls).validate_python(dict(values))
     except ValidationError as error:

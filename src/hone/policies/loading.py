@@ -15,6 +15,7 @@ from hone.policies.token_policy import VALUE_HEAD, TokenPolicy
 SPROUT = Path(__file__).parent / "sprout"
 FRESH = ("sprout:new", "micro:new")
 EMBEDDED = ("sprout", *FRESH)
+PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle")
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -44,11 +45,14 @@ def resolve_autocast(dtype: str, device: torch.device) -> torch.dtype | None:
     return torch.bfloat16 if capability() else None
 
 
-def load_policy(name: str, *, device: str = "auto", dtype: str = "auto", seed: int = 0) -> TokenPolicy:
+def load_policy(
+    name: str, *, device: str = "auto", dtype: str = "auto", seed: int = 0, trust_remote_code: bool = False
+) -> TokenPolicy:
     """The policy called `name`, its weights in float32.
 
     `sprout` is the embedded model, `sprout:new` and `micro:new` are fresh ones drawn from `seed`, and so is a name that
     spells a shape (`qwen3:hidden=256,...`); anything else is a folder in Hugging Face layout or a name on the hub.
+    Weights are read from safetensors alone, and code that comes with a model runs only with `trust_remote_code`.
     Raises PolicyError that says what is missing.
     """
     where = resolve_device(device)
@@ -60,7 +64,7 @@ def load_policy(name: str, *, device: str = "auto", dtype: str = "auto", seed: i
     elif shapes.spelled(name):
         built = shapes.build(name, seed)
     else:
-        built = _load(str(SPROUT) if name == "sprout" else name)
+        built = _load(str(SPROUT) if name == "sprout" else name, trust_remote_code)
     model, tokenizer = built
     policy = TokenPolicy(model.to(where), tokenizer, resolve_autocast(dtype, where))
     head = Path(name) / VALUE_HEAD
@@ -73,7 +77,7 @@ def load_policy(name: str, *, device: str = "auto", dtype: str = "auto", seed: i
     return policy
 
 
-def load_tokenizer(name: str) -> Any:
+def load_tokenizer(name: str, trust_remote_code: bool = False) -> Any:
     """The tokenizer of the policy called `name`, without its weights. Raises PolicyError as `load_policy` does."""
     if name in FRESH:
         return character_tokenizer()
@@ -90,19 +94,29 @@ def load_tokenizer(name: str) -> Any:
     transformers_logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)
     try:
-        return AutoTokenizer.from_pretrained(name)
+        return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _explain(name, "tokenizer", error) from None
 
 
-def _load(name: str) -> tuple[Any, Any]:
+def _load(name: str, trust: bool) -> tuple[Any, Any]:
     """Model and tokenizer from a folder or the hub."""
-    from transformers import AutoModelForCausalLM
+    from safetensors import SafetensorError
+    from transformers import AutoConfig, AutoModelForCausalLM
 
-    tokenizer = load_tokenizer(name)
+    tokenizer = load_tokenizer(name, trust)
     try:
-        model = AutoModelForCausalLM.from_pretrained(name, dtype=torch.float32)
-    except (OSError, ValueError, KeyError) as error:
+        config = AutoConfig.from_pretrained(name, trust_remote_code=trust)
+        weights = str(getattr(config, "transformers_weights", None) or "model.safetensors")
+        if not weights.endswith((".safetensors", ".safetensors.index.json")):
+            raise PolicyError(
+                f"The configuration of `{name}` names `{weights}` as its weights, which is no safetensors file.",
+                "Take `transformers_weights` out of config.json, or name a safetensors file there.",
+            )
+        model = AutoModelForCausalLM.from_pretrained(
+            name, config=config, dtype=torch.float32, use_safetensors=True, trust_remote_code=trust
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise _explain(name, "model", error) from None
     if tokenizer.eos_token_id is None:
         raise PolicyError(
@@ -129,11 +143,29 @@ def _check_folder(folder: Path) -> None:
             f"`model: {folder}` has no tokenizer (none of {', '.join(names)}).",
             "Save the model's tokenizer into the folder with `tokenizer.save_pretrained`.",
         )
+    if (folder / "adapter_config.json").is_file():
+        raise PolicyError(
+            f"`model: {folder}` holds an adapter, which would be loaded beside the model.",
+            "Merge it into the model with `merge_and_unload`, and save the result.",
+        )
+    pickled = sorted(p.name for pattern in PICKLED for p in folder.glob(pattern))
+    if pickled and not any(folder.glob("*.safetensors")):
+        raise PolicyError(
+            f"`model: {folder}` has its weights in {pickled[0]} alone, a pickle file, which can run code when it is "
+            "opened.",
+            'Where you trust its source, convert it once: `python -c "from transformers import AutoModelForCausalLM '
+            f"as M; M.from_pretrained('{folder}').save_pretrained('{folder}')\"`.",
+        )
 
 
 def _explain(name: str, part: str, error: Exception) -> PolicyError:
     """One paragraph from what transformers raised."""
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "trust_remote_code" in str(error):
+        return PolicyError(
+            f"The {part} of `{name}` comes with code of its own, which would run here: {first}",
+            "Read that code; if you trust it, set `trust_remote_code=true`.",
+        )
     hint = (
         nearest(name, EMBEDDED) if "/" not in name else "Check the name, the network and your access to it."
     )

@@ -63,6 +63,8 @@ class StrictLoader(yaml.SafeLoader):
 def _unique_mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     keys = [loader.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
     for key in keys:
+        if not isinstance(key, str):
+            raise yaml.YAMLError(f"the key `{key}` is not text; if it is meant, quote it")
         if keys.count(key) > 1:
             raise yaml.YAMLError(f"the key `{key}` is given twice")
     return {k: loader.construct_object(v, deep=True) for k, (_, v) in zip(keys, node.value)}  # type: ignore[no-untyped-call]
@@ -162,17 +164,18 @@ def _one(data: Mapping[str, Any]) -> Recipe:
 def _named(data: Mapping[str, Any]) -> dict[str, Any]:
     """Options written under a stage without a piece (`credit.floor=0.1`) are those of the card's piece."""
     out = dict(data)
+    method = out.get("method", "rloo")
+    if not isinstance(method, str):  # the schema says what is wrong with it
+        return out
     for stage in STAGE_KEYS:
         options = out.get(stage)
         if isinstance(options, Mapping) and "name" not in options:
-            choice = cards.load(str(out.get("method", "rloo"))).composition.get(stage)
+            choice = cards.load(method).composition.get(stage)
             if choice is None:
                 raise RecipeError(f"`{stage}` has options but no piece.", f"Set `{stage}.name`.")
             own = {"name": choice} if isinstance(choice, str) else choice
             if not isinstance(own, Mapping):
-                raise RecipeError(
-                    f"`{stage}` of `{out.get('method')}` is a chain.", f"Write the whole `{stage}`."
-                )
+                raise RecipeError(f"`{stage}` of `{method}` is a chain.", f"Write the whole `{stage}`.")
             out[stage] = {**own, **options}
     return out
 

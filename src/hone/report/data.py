@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hone.core.errors import CheckpointError
+from hone.report.words import shorten
 
 Row = Mapping[str, Any]
 Numbers = npt.NDArray[np.float64]
@@ -61,6 +62,8 @@ def read_run(path: Path) -> RunData:
             notes.append(
                 f"The last line of {name} is torn (the writer was stopped in the middle); it is left out."
             )
+    if (path / "data.json").exists():
+        notes += _left_out(read_object(path / "data.json"))
     metrics = {number(row, "step"): row for row in tables["metrics.jsonl"]}
     if any(math.isnan(step) for step in metrics):
         notes.append("Lines of metrics.jsonl without a step are left out.")
@@ -78,6 +81,21 @@ def read_run(path: Path) -> RunData:
         samples=tables["samples.jsonl"],
         notes=tuple(notes),
     )
+
+
+def _left_out(data: Row) -> list[str]:
+    """What data.json says of rows that the run went on without."""
+    rows = data.get("rows")
+    if not isinstance(rows, Mapping) or not number(rows, "bad", 0):
+        return []
+    kinds = rows.get("kinds")
+    found = kinds.items() if isinstance(kinds, Mapping) else ()
+    words = ", ".join(
+        f"{number(v, 'count', 0):,.0f} {shorten(kind, 60)[0]}" for kind, v in found if isinstance(v, Mapping)
+    )
+    return [
+        f"Of {number(rows, 'read', 0):,.0f} rows of the data {number(rows, 'bad', 0):,.0f} were left out: {words}."
+    ]
 
 
 def read_jsonl(path: Path) -> tuple[tuple[Row, ...], bool]:

@@ -4,28 +4,47 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 
-# Escape sequences of terminals: CSI, OSC (ended by BEL or ST), other string sequences, and two-character ones.
+# Escape sequences of terminals: CSI; OSC and the other strings, if they end soon on their line, for one without an end
+# must not take with it what follows; what is left of any of them.
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
-    r"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"
+    r"|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\x9d\n]{0,500}(?:\x07|\x1b\\|\x9c)"
+    r"|(?:\x1b[PX^_]|[\x90\x98\x9e\x9f])[^\x1b\x90\x98\x9c\x9e\x9f\n]{0,500}(?:\x1b\\|\x9c)"
     r"|\x1b[ -/]*[0-~]?"
 )
-# C0 but tab and newline, DEL, C1, direction marks and overrides (they reorder what surrounds them), non-characters.
+# C0 but tab and newline, DEL, C1, direction marks and overrides (they reorder what surrounds them), annotations, tags
+# (text that nobody sees), non-characters.
 _CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff"
+    "\U000e0000-\U000e007f]"
 )
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_BREAKS = re.compile("\r\n|[\r\u2028\u2029]")
+MARKS = 6  # combining marks on one character; more of them are drawn over the lines above and below
 
 
 def clean(text: str) -> str:
     """`text` without terminal escape sequences, control and direction characters; newline and tab stay.
 
-    Lone surrogates, which no file can hold, become U+FFFD. HTML is escaped elsewhere.
+    Lone surrogates, which no file can hold, become U+FFFD; of a heap of combining marks the first stay. HTML is
+    escaped elsewhere.
     """
-    text = _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-    return _SURROGATES.sub("\ufffd", _CONTROLS.sub("", text))
+    text = _ESCAPES.sub("", _BREAKS.sub("\n", text))
+    return _few_marks(_SURROGATES.sub("\ufffd", _CONTROLS.sub("", text)))
+
+
+def _few_marks(text: str) -> str:
+    """`text` with at most MARKS combining marks in a row."""
+    if text.isascii():
+        return text
+    kept, row = [], 0
+    for character in text:
+        row = row + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        if row <= MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def shorten(text: str, limit: int) -> tuple[str, int]:

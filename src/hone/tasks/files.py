@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hone.core.errors import DataError, TaskError, nearest
-from hone.core.problem import Problem, Prompt, Split, Verdict, split_of
+from hone.core.problem import Problem, Prompt, Split, Verdict
 from hone.core.verifying import verify_all
+from hone.tasks.bad_rows import BadRowError, BadRows, Kind, Policy
+from hone.tasks.encodings import encoding_of
 from hone.tasks.procedural import check_index
-from hone.tasks.rows import Row, hub_rows, jsonl_rows, parquet_rows
+from hone.tasks.rows import Row, existing, hub_rows, jsonl_rows, parquet_rows
+from hone.tasks.splits import settle
 from hone.tasks.verifiers import Exact, Number, Verifier, make_verifier
 
 Format = Literal["jsonl", "parquet", "hf"]
@@ -34,9 +37,11 @@ class FileTask:
     `number` if every answer is one number and `exact` otherwise.
 
     `test_path` is a second file with the test split. A data set with splits of its own keeps them. Otherwise
-    a problem's content decides: 10% are test. A problem that occurs again, or that is in the test split too,
-    is dropped and counted in `duplicates`. A bad row is a DataError that names its line (`policy="strict"`),
-    or is dropped (`skip`) and listed in `skipped` as (line, reason).
+    a problem's content decides: 10% are test.
+
+    Bad rows are those that hold no problem, repeat one, or are training problems that the test split has too,
+    by content or by prompt. Under `bad_rows="strict"` any is a DataError that lists all; under `skip` they are
+    left out (of repeats the first stays, the test split stays whole) and listed in `bad`.
     """
 
     path: str
@@ -45,13 +50,12 @@ class FileTask:
     answer: str = ""
     oracle: str = ""
     verifier: str | Mapping[str, Any] = field(default="", hash=False)
-    policy: Literal["strict", "skip"] = "strict"
+    bad_rows: Policy = "strict"
     test_path: str = ""
     config: str = ""
     name: str = field(init=False)
     checker: Verifier = field(init=False, repr=False, compare=False)
-    skipped: tuple[tuple[int, str], ...] = field(init=False, repr=False, compare=False)
-    duplicates: int = field(init=False, compare=False)
+    bad: BadRows = field(init=False, repr=False, compare=False)
     _problems: Mapping[Split, tuple[Problem, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -62,13 +66,15 @@ class FileTask:
         # The name has no folder in it, so that ids and splits stay the same when a file is moved.
         self._set(name=f"{self.format}:{Path(self.path).name if self.format != 'hf' else self.path}")
         reading = _Reading(self)
-        parts = {key: reading.problems(rows, place) for key, (rows, place) in self._sources().items()}
-        self._set(skipped=tuple(reading.skipped), checker=reading.checker(parts.values()))
-        problems, duplicates = _split(parts)
-        self._set(_problems=problems, duplicates=duplicates)
+        unit = "line" if self.format == "jsonl" else "row"
+        problems, bad = settle(
+            self.name, self.bad_rows, self._sources(), unit, reading.problem, self._notes()
+        )
+        self._set(_problems=problems, bad=bad, checker=reading.checker(problems.values()))
         if not any(problems.values()):
             raise DataError(
-                f"`{self.path}` has no usable problem ({len(self.skipped)} rows skipped).", _NO_ROWS
+                f"`{self.path}` has no usable problem ({len(bad.rows)} of {bad.read} {unit}s are bad).",
+                _NO_ROWS,
             )
 
     def _set(self, **values: Any) -> None:
@@ -86,6 +92,14 @@ class FileTask:
         if self.test_path:
             return {"train": (read(self.path), self.path), "test": (read(self.test_path), self.test_path)}
         return {None: (read(self.path), self.path)}
+
+    def _notes(self) -> list[str]:
+        """What should be said of the files' encodings."""
+        if self.format != "jsonl":
+            return []
+        paths = [path for path in (self.path, self.test_path) if path]
+        found = [(path, encoding_of(existing(path)).note) for path in paths]
+        return [f"`{path}`: {note}" for path, note in found if note]
 
     def problem(self, index: int, split: Split = "train") -> Problem:
         """The problem at `index` of `split`, in the order of the file; TaskError at or past `size(split)`."""
@@ -123,74 +137,57 @@ _NO_ROWS = "Check the file and the columns that `task.prompt` and `task.answer` 
 
 
 class _Reading:
-    """Turns rows into problems; keeps what was skipped and which columns were chosen."""
+    """Turns rows into problems; keeps which columns were chosen."""
 
     def __init__(self, task: FileTask) -> None:
         self.task = task
         self.given = _verifier(task.verifier) if task.verifier else None
-        self.skipped: list[tuple[int, str]] = []
         self.columns: tuple[str, str, str] | None = None
 
-    def problems(self, rows: Iterable[Row], source: str) -> list[Problem]:
-        """The good rows of `source`."""
-        found = []
-        unit = "line" if self.task.format == "jsonl" else "row"
-        for row in rows:
-            try:
-                if row.wrong:
-                    raise ValueError(row.wrong)
-                found.append(self._problem(row.data))
-            except ValueError as error:
-                if self.task.policy == "strict":
-                    raise DataError(
-                        f"{source}, {unit} {row.place}: {error}.",
-                        "Mend it, or drop bad rows with `task.policy=skip`.",
-                    ) from None
-                self.skipped.append((row.place, str(error)))
-        return found
-
-    def checker(self, parts: Iterable[list[Problem]]) -> Verifier:
+    def checker(self, splits: Iterable[Sequence[Problem]]) -> Verifier:
         """The verifier that was asked for, or the default for these answers."""
         if self.given is not None:
             return self.given
         number = Number()
         try:
-            for problem in (p for part in parts for p in part):
+            for problem in (p for split in splits for p in split):
                 number.gold(problem.answer)
         except ValueError:
             return Exact()
         return number
 
-    def _problem(self, data: dict[str, Any]) -> Problem:
+    def problem(self, data: dict[str, Any]) -> Problem:
+        """The problem that a row holds. Raises BadRowError."""
         prompt_key, answer_key, oracle_key = self._choose(data)
-        answer, oracle = _value(data, answer_key), data.get(oracle_key)
+        prompt = _prompt(_value(data, prompt_key, "missing prompt"), prompt_key)
+        answer, oracle = _value(data, answer_key, "missing answer"), data.get(oracle_key)
         if isinstance(answer, float) and not math.isfinite(answer):
-            raise ValueError(f"the answer in `{answer_key}` is {answer}")
+            raise BadRowError("unusable answer", f"the answer in `{answer_key}` is {answer}")
         if answer is None or answer == "":
-            raise ValueError(f"the answer in `{answer_key}` is empty")
+            raise BadRowError("missing answer", f"the answer in `{answer_key}` is empty")
         if oracle is not None and not isinstance(oracle, str):
-            raise ValueError(f"the oracle in `{oracle_key}` is a {type(oracle).__name__}, not text")
+            raise BadRowError(
+                "unusable oracle", f"the oracle in `{oracle_key}` is a {type(oracle).__name__}, not text"
+            )
         if self.given is not None:
-            self.given.gold(answer)
-        return Problem(
-            prompt=_prompt(_value(data, prompt_key), prompt_key),
-            answer=answer,
-            task=self.task.name,
-            oracle=oracle,
-            meta={"columns": {k: v for k, v in data.items() if k != prompt_key}},
-        )
+            try:
+                self.given.gold(answer)
+            except ValueError as error:
+                raise BadRowError("unusable answer", str(error)) from None
+        columns = {k: v for k, v in data.items() if k != prompt_key}
+        return Problem(prompt, answer, self.task.name, oracle=oracle, meta={"columns": columns})
 
     def _choose(self, data: dict[str, Any]) -> tuple[str, str, str]:
         """Column names, settled by the first row that has them."""
         if self.columns is None:
             task = self.task
             self.columns = (
-                task.prompt or _first(data, PROMPT, "prompt"),
-                task.answer or _first(data, ANSWER, "answer"),
+                task.prompt or _first(data, PROMPT, "prompt", "missing prompt"),
+                task.answer or _first(data, ANSWER, "answer", "missing answer"),
                 task.oracle or ORACLE[0],
             )
         if self.task.oracle and self.task.oracle not in data:
-            _value(data, self.task.oracle)
+            _value(data, self.task.oracle, "missing oracle")
         return self.columns
 
 
@@ -202,21 +199,21 @@ def _verifier(given: str | Mapping[str, Any]) -> Verifier:
     return make_verifier(given["name"], **{k: v for k, v in given.items() if k != "name"})
 
 
-def _first(data: dict[str, Any], names: tuple[str, ...], option: str) -> str:
+def _first(data: dict[str, Any], names: tuple[str, ...], option: str, kind: Kind) -> str:
     for name in names:
         if name in data:
             return name
-    raise ValueError(
+    raise BadRowError(
+        kind,
         f"none of the columns {', '.join(map(str, data)) or '(none)'} is named {', '.join(names)}; "
-        f"name it with `task.{option}`"
+        f"name it with `task.{option}`",
     )
 
 
-def _value(data: dict[str, Any], column: str) -> Any:
+def _value(data: dict[str, Any], column: str, kind: Kind) -> Any:
     if column not in data:
-        raise ValueError(
-            f"no column `{column}`; {nearest(column, list(data)).rstrip('.') if data else 'it is empty'}"
-        )
+        known = nearest(column, list(data)).rstrip(".") if data else "it is empty"
+        raise BadRowError(kind, f"no column `{column}`; {known}")
     return data[column]
 
 
@@ -227,25 +224,16 @@ def _prompt(value: Any, column: str) -> Prompt:
         for message in value:
             good = isinstance(message, Mapping) and set(message) >= {"role", "content"}
             if not good or not all(isinstance(message[k], str) for k in ("role", "content")):
-                raise ValueError(
-                    f"a message in `{column}` is not of the form {{'role': text, 'content': text}}"
+                raise BadRowError(
+                    "malformed prompt",
+                    f"a message in `{column}` is not of the form {{'role': text, 'content': text}}",
                 )
+        if not any(message["content"].strip() for message in value):
+            raise BadRowError("empty prompt", f"the messages in `{column}` are empty")
         return tuple({"role": m["role"], "content": m["content"]} for m in value)
-    kind = "empty" if value in ("", None, []) or isinstance(value, str) else f"a {type(value).__name__}"
-    raise ValueError(f"the prompt in `{column}` is {kind}, not text or a list of messages")
-
-
-def _split(parts: Mapping[Split | None, list[Problem]]) -> tuple[dict[Split, tuple[Problem, ...]], int]:
-    """Distinct problems by split, and how many were dropped; the test split keeps what both have."""
-    splits: dict[Split, list[Problem]] = {"train": [], "test": []}
-    seen: set[str] = set()
-    duplicates = 0
-    keys: tuple[Split | None, ...] = ("test", "train", None)
-    for key in keys:
-        for problem in parts.get(key, []):
-            if problem.id in seen:
-                duplicates += 1
-                continue
-            seen.add(problem.id)
-            splits[key or split_of(problem.id)].append(problem)
-    return {split: tuple(problems) for split, problems in splits.items()}, duplicates
+    if value in ("", None, []) or isinstance(value, str):
+        raise BadRowError("empty prompt", f"the prompt in `{column}` is empty")
+    raise BadRowError(
+        "malformed prompt",
+        f"the prompt in `{column}` is a {type(value).__name__}, not text or a list of messages",
+    )

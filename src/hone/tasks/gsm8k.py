@@ -7,11 +7,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hone.core.errors import DataError
 from hone.core.problem import Problem, Split, Verdict
+from hone.tasks.bad_rows import BadRowError, BadRows, Policy
 from hone.tasks.procedural import check_index
 from hone.tasks.rows import Row, hub_rows, jsonl_rows
+from hone.tasks.splits import settle
 from hone.tasks.verifiers import Number
 
 HUB, CONFIG = "openai/gsm8k", "main"
@@ -25,16 +28,19 @@ class Gsm8k:
     `path` is a folder with `train.jsonl` and `test.jsonl` (`question`, `answer`); where it is empty, the
     folder that the environment variable HONE_GSM8K names, else the hub's `openai/gsm8k`. The answer is the
     number after `####`; the oracle is the worked solution without its `<<...>>` calculator notes. Checked by
-    the verifier `number`. DataError, with file and line, if a file is missing or a row has no such answer.
+    the verifier `number`. `bad_rows` is as in a file task: rows without such an answer, repeats and training
+    problems of the test split are a DataError that lists them, or are left out. DataError if a file is missing.
     """
 
     path: str = ""
+    bad_rows: Policy = "strict"
     name: str = field(default="gsm8k", init=False)
+    bad: BadRows = field(init=False, repr=False, compare=False)
     _problems: dict[Split, tuple[Problem, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         folder = self.path or os.environ.get("HONE_GSM8K", "")
-        sources: dict[Split, tuple[Iterable[Row], str]] = {}
+        sources: dict[Split | None, tuple[Iterable[Row], str]] = {}
         splits: tuple[Split, ...] = ("train", "test")
         loaded = {} if folder else hub_rows(HUB, CONFIG)
         if not folder and set(loaded) != set(splits):
@@ -44,8 +50,10 @@ class Gsm8k:
         for split in splits:
             file = str(Path(folder) / f"{split}.jsonl")
             sources[split] = (jsonl_rows(file), file) if folder else (loaded[split], f"{HUB} ({split})")
-        problems = {split: _read(rows, source) for split, (rows, source) in sources.items()}
+        unit = "line" if folder else "row"
+        problems, found = settle(self.name, self.bad_rows, sources, unit, _problem)
         object.__setattr__(self, "_problems", problems)
+        object.__setattr__(self, "bad", found)
 
     def problem(self, index: int, split: Split = "train") -> Problem:
         """The problem at `index` of `split`; TaskError at or past `size(split)`."""
@@ -76,26 +84,15 @@ class Gsm8k:
 _NUMBER = Number()
 
 
-def _read(rows: Iterable[Row], source: str) -> tuple[Problem, ...]:
-    found: dict[str, Problem] = {}
-    for row in rows:
-        question, solution = row.data.get("question"), row.data.get("answer")
-        wrong = row.wrong
-        if not wrong and not (isinstance(question, str) and isinstance(solution, str) and "####" in solution):
-            wrong = "needs text in `question` and in `answer`, with the final answer after `####`"
-        try:
-            if wrong:
-                raise ValueError(wrong)
-            answer = _NUMBER.gold(str(solution).rsplit("####", 1)[1])
-        except ValueError as error:
-            raise DataError(
-                f"{source}, line {row.place}: {error}.", "Use the data set's own files."
-            ) from None
-        oracle = _CALCULATOR.sub("", str(solution))
-        problem = Problem(prompt=str(question), answer=answer, task="gsm8k", oracle=oracle)
-        if problem.id in found:
-            raise DataError(
-                f"{source}, line {row.place}: repeats an earlier problem.", "Remove one of the two."
-            )
-        found[problem.id] = problem
-    return tuple(found.values())
+def _problem(data: dict[str, Any]) -> Problem:
+    """The problem that a row holds. Raises BadRowError."""
+    question, solution = data.get("question"), data.get("answer")
+    if not isinstance(question, str) or not question.strip():
+        raise BadRowError("empty prompt", "it needs text in `question`")
+    if not isinstance(solution, str) or "####" not in solution:
+        raise BadRowError("missing answer", "it needs text in `answer`, with the final answer after `####`")
+    try:
+        answer = _NUMBER.gold(solution.rsplit("####", 1)[1])
+    except ValueError as error:
+        raise BadRowError("unusable answer", str(error)) from None
+    return Problem(question, answer, task="gsm8k", oracle=_CALCULATOR.sub("", solution))

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, get_type_hints
 
 from hone.core.errors import TaskError, nearest
+from hone.core.options import TRUTH, misplaced_truth
 from hone.core.problem import Problem, Split, Verdict, split_of, stable_hash
 from hone.isolation.pool import Answer, Pool, WorkerError, pool
 from hone.isolation.values import problem_of, problem_value
@@ -167,6 +168,8 @@ def refusal(dataset: str, options: str) -> tuple[str, str] | None:
     for key in chosen:
         if key not in known:
             return f"`task.{key}` is not an option of `rg:{dataset}`.", nearest(key, known)
+        if misplaced_truth(chosen[key], get_type_hints(DATASETS[dataset][1])[key]):
+            return f"`task.{key}` is {chosen[key]!r}: {TRUTH}.", "Mend its value."
     try:
         _made(dataset, options, 0)
     except Exception as error:

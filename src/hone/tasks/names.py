@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
 from hone.core.errors import TaskError, nearest
+from hone.core.options import TRUTH, misplaced_truth
 from hone.core.problem import Task
 from hone.tasks.arithmetic import Arithmetic
 from hone.tasks.countdown import Countdown
@@ -39,6 +40,10 @@ def make(name: str, /, **options: Any) -> Task:
     unknown name or option (with the nearest that exists) or a value of the wrong type; DataError or
     RewardError for a file or function that cannot be used.
     """
+    if not isinstance(name, str):
+        raise TaskError(
+            f"The name of a task is {name!r}{f': {TRUTH}' if isinstance(name, bool) else ''}.", "Give a name."
+        )
     kind, colon, argument = name.partition(":")
     if kind + colon not in _KINDS:
         raise TaskError(f"There is no task `{name}`.", _unknown(kind, argument))
@@ -83,7 +88,8 @@ def _parts(options: Mapping[str, Any]) -> tuple[Task, ...]:
             made.append(part)
         else:
             raise TaskError(
-                f"`task.tasks` holds {part!r}.", "Each entry is a task name or a mapping with a `name`."
+                f"`task.tasks` holds {part!r}{f': {TRUTH}' if misplaced_truth(part, dict[str, str]) else ''}.",
+                "Each entry is a task name or a mapping with a `name`.",
             )
     return tuple(made)
 
@@ -99,6 +105,8 @@ def _build(cls: type, name: str, options: Mapping[str, Any], given: Mapping[str,
     for key, value in options.items():
         if key not in known:
             raise TaskError(f"`task.{key}` is not an option of `{name}`.", nearest(key, known))
+        if misplaced_truth(value, hints[key]):
+            raise TaskError(f"`task.{key}` is {value!r}: {TRUTH}.", "Mend its value.")
         try:
             adapter = TypeAdapter(hints[key], config=ConfigDict(arbitrary_types_allowed=True))
             values[key] = adapter.validate_python(value)

@@ -10,6 +10,8 @@ from typing import Any
 
 from hone.core.errors import DataError
 from hone.core.problem import Split
+from hone.tasks.bad_rows import BadRowError
+from hone.tasks.encodings import Line, encoding_of, lines_of
 
 
 @dataclass(frozen=True)
@@ -18,34 +20,64 @@ class Row:
 
     place: int
     data: dict[str, Any]
-    wrong: str = ""
+    wrong: BadRowError | None = None
 
 
 def jsonl_rows(path: str) -> Iterator[Row]:
-    """The objects of a JSON-lines file in UTF-8 without its blank lines. DataError if there is no file."""
-    with _existing(path).open("rb") as file:
-        for line, raw in enumerate(file, start=1):
-            try:
-                text = raw.decode("utf-8-sig" if line == 1 else "utf-8").strip()
-                if not text:
-                    continue
-                data = json.loads(text)
-            except UnicodeDecodeError as error:
-                yield Row(line, {}, f"not UTF-8 (byte {error.start + 1} of the line)")
-                continue
-            except json.JSONDecodeError as error:
-                yield Row(line, {}, f"not valid JSON: {error.msg} at column {error.colno}")
-                continue
-            except (
-                ValueError,
-                RecursionError,
-            ) as error:  # a number of thousands of digits, a thousand brackets
-                yield Row(line, {}, f"not readable as JSON: {str(error)[:100]}")
-                continue
-            if isinstance(data, dict):
-                yield Row(line, data)
-            else:
-                yield Row(line, {}, f"a JSON {type(data).__name__}, not an object")
+    """The objects of a JSON-lines file without its blank lines. DataError if there is no file.
+
+    It is read as UTF-8, or as its byte order mark says; what does not decode is a bad row, never guessed at.
+    """
+    file = existing(path)
+    encoding = encoding_of(file)
+    for line in lines_of(file, encoding):
+        try:
+            text = _decoded(line, encoding.codec).strip()
+            if text:
+                yield Row(line.number, _object(text, line.ended))
+        except BadRowError as error:
+            yield Row(line.number, {}, error)
+
+
+def _decoded(line: Line, codec: str) -> str:
+    try:
+        text = line.raw.decode(codec)
+    except UnicodeDecodeError as error:
+        at, byte = error.start, line.raw[error.start]
+        raise BadRowError(
+            "wrong encoding",
+            f"not {codec.upper()}: byte 0x{byte:02x} at offset {line.offset + at:,} of the file, "
+            f"{at:,} of the line",
+        ) from None
+    if "\0" in text:
+        raise BadRowError(
+            "wrong encoding",
+            "it holds zero bytes, as UTF-16 without a byte order mark does; save it as UTF-8",
+        )
+    return text
+
+
+def _object(text: str, ended: bool) -> dict[str, Any]:
+    """The JSON object that a line holds. `ended`: a newline follows, so the line is not the torn end of a file."""
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        reason = f"not valid JSON: {error.msg.removesuffix(' at')} at column {error.colno}"
+        if not ended:
+            raise BadRowError("truncated JSON", f"the file ends inside this line; {reason}") from None
+        torn = error.pos >= len(text) or error.msg.startswith("Unterminated string")
+        raise BadRowError("truncated JSON" if torn else "invalid JSON", reason) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+        raise BadRowError("invalid JSON", f"not readable as JSON: {str(error)[:100]}") from None
+    if not isinstance(data, dict):
+        raise BadRowError("not an object", f"a JSON {type(data).__name__}, not an object")
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise BadRowError(
+            "wrong encoding", "it holds half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+        ) from None
+    return data
 
 
 def parquet_rows(path: str) -> Iterator[Row]:
@@ -53,7 +85,7 @@ def parquet_rows(path: str) -> Iterator[Row]:
     import pyarrow
     from pyarrow import parquet
 
-    file = _existing(path)
+    file = existing(path)
     try:
         table = parquet.ParquetFile(file)
         place = 0
@@ -77,7 +109,8 @@ def hub_rows(dataset: str, config: str) -> dict[Split | None, Iterator[Row]]:
     import datasets
 
     try:
-        loaded = datasets.load_dataset(dataset, config or None)
+        # A data set that comes with a script would run it; newer versions of the library have no scripts at all.
+        loaded = datasets.load_dataset(dataset, config or None, trust_remote_code=False)
     except Exception as error:  # the library raises some thirty classes, from several packages
         reason = " ".join(str(error).split())[:300]
         raise DataError(
@@ -103,7 +136,8 @@ def _numbered(parts: list[Any]) -> Iterator[Row]:
             place += 1
 
 
-def _existing(path: str) -> Path:
+def existing(path: str) -> Path:
+    """The file at `path`. DataError if there is none."""
     file = Path(path).expanduser()
     if not file.is_file():
         kind = "is a folder" if file.is_dir() else "does not exist"

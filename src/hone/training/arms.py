@@ -20,6 +20,7 @@ from hone.core.errors import CheckpointError
 from hone.core.recipe import Recipe
 from hone.training import checkpoint
 from hone.training.folder import RunFolder, write_whole
+from hone.training.lock import locked
 from hone.training.planning import adopt
 
 LAST_LINES = 6
@@ -122,7 +123,8 @@ def command(arm: Arm) -> list[str]:
     write_whole(file, yaml.safe_dump(arm.recipe.dump(), sort_keys=False, allow_unicode=True))
     resume = bool(checkpoint.steps(RunFolder(arm.folder).checkpoints))
     if arm.folder.exists() and not resume:
-        arm.folder.rename(_aside(arm.folder))
+        with locked(arm.folder):  # a process may have outlived the comparison that started it
+            arm.folder.rename(_aside(arm.folder))
     words = [sys.executable, "-m", "hone.cli", "train", str(file), "--out", str(arm.folder), "--no-report"]
     return [*words, "--resume"] if resume else words
 

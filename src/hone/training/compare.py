@@ -15,6 +15,7 @@ from hone.core.recipe import Recipe
 from hone.evals import Interval, t_interval
 from hone.training.arms import Arm, Workers
 from hone.training.folder import write_whole
+from hone.training.lock import locked
 
 Rows = list[dict[str, Any]]
 
@@ -37,10 +38,24 @@ def compare_methods(
     measured in the one evaluation before training (`out`/baseline.json). Differences are paired over seeds, of every
     two methods or, with `baseline`, of each method against that one. Returns compare.json's content, in which
     `failures` maps an arm that failed to its last lines. Raises RecipeError for methods that cannot be compared,
-    CheckpointError if `out` belongs to another comparison, or if no arm finished.
+    CheckpointError if `out` belongs to another comparison or is being written by one, or if no arm finished.
     """
-    methods = list(recipes)
     _check(recipes, seeds, workers, baseline)
+    with locked(out):
+        return _compare(recipes, seeds, out, name, workers, baseline, tell)
+
+
+def _compare(
+    recipes: Mapping[str, Recipe],
+    seeds: int,
+    out: Path,
+    name: str,
+    workers: int,
+    baseline: str | None,
+    tell: Callable[[str], None],
+) -> dict[str, Any]:
+    """Run what is not finished, and write compare.json."""
+    methods = list(recipes)
     arms_at = out / "arms"
     line = measure_base(recipes[methods[0]], out, tell)
     budget = {method: budget_of(recipe, line) for method, recipe in recipes.items()}
@@ -135,7 +150,16 @@ def _evaluation_settings(recipe: Recipe) -> dict[str, Any]:
     """`evaluate_model`'s arguments for the evaluation that a run of `recipe` makes, as JSON values."""
     plan = recipe.dump()
     settings = plan["eval"]
-    same = ("model", "max_completion_length", "stop", "engine", "device", "dtype", "reward")
+    same = (
+        "model",
+        "trust_remote_code",
+        "max_completion_length",
+        "stop",
+        "engine",
+        "device",
+        "dtype",
+        "reward",
+    )
     return {
         **{key: plan[key] for key in same},
         **{key: settings[key] for key in ("k", "problems", "samples")},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 from hone import __version__
 from hone.core.errors import CheckpointError
 from hone.core.recipe import Recipe
-from hone.training import checkpoint
+from hone.training import checkpoint, data
 from hone.training.folder import RunFolder, write_whole
+from hone.training.lock import locked
 from hone.training.loop import train
 from hone.training.planning import settle
 from hone.training.progress import Progress, Quiet
-from hone.training.session import check_prompt_lengths, open_session
+from hone.training.session import open_session
 
 
 @dataclass(frozen=True)
@@ -78,27 +80,35 @@ def _execute_one(
     """Run one phase. Returns False if it was finished already."""
     folder = RunFolder(path)
     resume = resume and (path / "recipe.yaml").exists()
-    found = checkpoint.steps(folder.checkpoints) if resume else []
-    if resume and not found:
+    with ExitStack() as held:
+        if resume:
+            held.enter_context(locked(path))
+            _want_checkpoint(folder)
+        session = open_session(recipe, folder, progress, resume, reward)
+        if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
+            return False
+        settled = settle(recipe, session.plan).dump()
+        if resume:
+            folder.write_recipe(settled)
+        else:  # only now, so that a recipe that is refused leaves nothing behind
+            held.enter_context(locked(path))
+            folder.create(settled)
+        if note := data.write(folder, session.data.record):
+            progress.note(note)
+        progress.plan(session.recipe, session.method, session.plan)
+        train(session)
+        cost = {**session.ledger.state(), "shortages": session.shortages}
+        _summarise(folder, session.method.formula(), cost, session.elapsed)
+    return True
+
+
+def _want_checkpoint(folder: RunFolder) -> None:
+    """Raise CheckpointError unless the folder has something to resume from."""
+    if not checkpoint.steps(folder.checkpoints):
         raise CheckpointError(
-            f"{path} holds a run without a checkpoint, so there is nothing to resume.",
+            f"{folder.path} holds a run without a checkpoint, so there is nothing to resume.",
             "Start it anew with another `--out`; set `checkpoint.every` to be able to resume.",
         )
-    session = open_session(recipe, folder, progress, resume, reward)
-    if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
-        return False
-    if session.method.episode.samples:
-        check_prompt_lengths(session)
-    settled = settle(recipe, session.plan).dump()
-    if resume:
-        folder.write_recipe(settled)
-    else:
-        folder.create(settled)
-    progress.plan(session.recipe, session.method, session.plan)
-    train(session)
-    cost = {**session.ledger.state(), "shortages": session.shortages}
-    _summarise(folder, session.method.formula(), cost, session.elapsed)
-    return True
 
 
 def _summarise(folder: RunFolder, formula: str, cost: dict[str, int], seconds: float) -> None:

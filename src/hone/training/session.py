@@ -29,6 +29,7 @@ from hone.training import checkpoint
 from hone.training.ahead import Ahead
 from hone.training.budget import Shortage, TokenBudget
 from hone.training.context import PolicyRole, StepContext
+from hone.training.data import Data, prepare
 from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
 from hone.training.judging import build_judge, notice
@@ -58,6 +59,7 @@ class Session:
     folder: RunFolder
     progress: Progress
     curriculum_state: State
+    data: Data
     plan: MemoryPlan
     budget: TokenBudget
     ledger: Ledger = field(default_factory=Ledger)
@@ -186,9 +188,12 @@ class Session:
         return found | ({} if self.engine.max_slots is None else {"max_slots": self.engine.max_slots})
 
 
-# Keys that may change between a run and its resumption: they decide when it ends, what is written beside it, and how
-# a batch is cut to fit into memory, which moves a result by its rounding alone.
-RESUMABLE = ("steps", "max_sampled_tokens", "eval", "checkpoint", "max_error_share", "device", *SETTLED)
+# Keys that may change between a run and its resumption: they decide when it ends, what is written beside it, whether
+# code of the model may run, and how a batch is cut to fit into memory, which moves a result by its rounding alone.
+RESUMABLE = (
+    *("steps", "max_sampled_tokens", "eval", "checkpoint", "max_error_share", "device", "trust_remote_code"),
+    *SETTLED,
+)
 
 
 def identity(recipe: Recipe) -> str:
@@ -225,20 +230,25 @@ def open_session(
         for text in passed:
             progress.note(text)
         at = path, state
-    policy = load_policy(
-        str(at[0]) if at else recipe.model, device=recipe.device, dtype=recipe.dtype, seed=recipe.seed
-    )
+    loading: dict[str, Any] = {
+        k: getattr(recipe, k) for k in ("device", "dtype", "seed", "trust_remote_code")
+    }
+    policy = load_policy(str(at[0]) if at else recipe.model, **loading)
     if "values" in method.needs and policy.value_head is None:
         policy.add_value_head()
     if policy.note:
         progress.note(policy.note)
     reference = None
     if "reference_logprobs" in method.needs:
-        reference = load_policy(recipe.model, device=recipe.device, dtype=recipe.dtype, seed=recipe.seed)
+        reference = load_policy(recipe.model, **loading)
     engine, note = _open_engine(policy, recipe)
     if note:
         progress.note(note)
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
+    data = prepare(recipe, method, task, eval_task, policy, at[1].step if at else 0)
+    task, eval_task = data.task, data.eval_task
+    for text in data.notes:
+        progress.note(text)
     recipe, note = _fit_evaluation(recipe, eval_task)
     if note:
         progress.note(note)
@@ -259,7 +269,7 @@ def open_session(
     session = Session(
         recipe, method, task, eval_task, judge, build_judge(eval_task, reward or recipe.reward), policy, reference,
         engine, optimizer, folder, progress,
-        curriculum_state=method.curriculum.init(task, recipe.seed),
+        curriculum_state=method.curriculum.init(task, recipe.seed), data=data,
         plan=plan, budget=TokenBudget(plan.max_tokens), opening=opening,
     )  # fmt: skip
     session.budget.tell = session.tokens_ran_out
@@ -348,16 +358,3 @@ def _difference(folder: RunFolder, recipe: Recipe) -> str:
     ours = recipe.dump()
     keys = [k for k in ours if k not in RESUMABLE and ours[k] != theirs.get(k)]
     return ", ".join(f"`{k}` was {theirs.get(k)!r}, now {ours[k]!r}" for k in keys) or "its keys differ"
-
-
-def check_prompt_lengths(session: Session) -> None:
-    """Refuse a recipe whose first problems leave no room for an answer. Raises RecipeError with both numbers."""
-    limit, answer = session.policy.max_context, session.recipe.max_completion_length
-    problem = session.task.problem(0)
-    length = len(session.policy.encode(problem.prompt))
-    if length + answer > limit:
-        raise RecipeError(
-            f"Problem {problem.id} has a prompt of {length} tokens; with `max_completion_length` {answer} it does not "
-            f"fit the model's context of {limit}.",
-            "Lower `max_completion_length`, shorten the prompts, or use a model with a longer context.",
-        )

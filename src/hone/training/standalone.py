@@ -12,9 +12,11 @@ from hone.core.sampling import SamplingParams
 from hone.engines import choose
 from hone.policies.loading import load_policy
 from hone.tasks import make
+from hone.training.data import prepare_evaluation
 from hone.training.evaluate import evaluate
 from hone.training.folder import RunFolder
 from hone.training.judging import Reward, build_judge
+from hone.training.prompts import Room
 
 
 def evaluate_model(
@@ -36,6 +38,7 @@ def evaluate_model(
     dtype: str = "auto",
     split: Split = "test",
     reward: Reward = None,
+    trust_remote_code: bool = False,
 ) -> dict[str, Any]:
     """One line as eval.jsonl holds it. A run folder stands for its `final/` model and its own answer length."""
     name, length = str(model), max_completion_length
@@ -47,7 +50,7 @@ def evaluate_model(
         length = length or int(RunFolder(Path(model)).read_recipe()["max_completion_length"])
     named = {"name": task} if isinstance(task, str) else dict(task)
     options = {key: value for key, value in named.items() if key != "name"}
-    policy = load_policy(name, device=device, dtype=dtype)
+    policy = load_policy(name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
     sampler, note = choose(policy, engine)
     notes = [note] if note else []
 
@@ -59,6 +62,8 @@ def evaluate_model(
     sampler.on_shortage = shortage
     params = SamplingParams(length or 64, temperature, top_p, top_k, min_p, tuple(stop))
     built = make(named["name"], **options)
+    built, said = prepare_evaluation(built, split, Room(policy, params.max_tokens), problems)
+    notes += said
     result = evaluate(
         policy, sampler, built, build_judge(built, reward), params,
         problems=problems, samples=samples or max(k), ks=k, seed=seed, split=split,

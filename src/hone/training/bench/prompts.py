@@ -45,6 +45,7 @@ def write(folder: Path, prompts: list[str]) -> dict[str, str]:
     """Write `prompts` as the training split, and one more problem as the test split; returns the task's recipe."""
     train, test = folder / "train.jsonl", folder / "test.jsonl"
     for path, texts in ((train, prompts), (test, [f"{prompts[0]}?"])):
-        lines = (json.dumps({"prompt": text, "answer": "none"}) + "\n" for text in texts)
+        # Numbers for answers: two short prompts may be alike, and are two problems all the same.
+        lines = (json.dumps({"prompt": text, "answer": number}) + "\n" for number, text in enumerate(texts))
         path.write_text("".join(lines), encoding="utf-8")
     return {"name": f"jsonl:{train}", "test_path": str(test)}

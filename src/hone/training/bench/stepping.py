@@ -19,7 +19,7 @@ from hone.training.bench.workload import Workload
 from hone.training.folder import RunFolder
 from hone.training.loop import gather, one_step
 from hone.training.progress import Quiet
-from hone.training.session import Session, check_prompt_lengths, open_session
+from hone.training.session import Session, open_session
 
 
 def synchronize(device: torch.device) -> None:
@@ -69,7 +69,6 @@ class Bench:
         self._progress = _Line()
         self.session: Session = open_session(workload.recipe(folder), RunFolder(folder), self._progress)
         session = self.session
-        check_prompt_lengths(session)
         endless(session.policy)
         engine, _ = choose(session.policy, session.recipe.engine)
         if engine.name == "transformers" and workload.lengths != "equal":
