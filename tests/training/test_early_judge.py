@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 import hone
 from hone.core.noise import NoiseKey
@@ -161,7 +162,7 @@ def test_a_group_is_judged_while_the_engine_samples_the_others(monkeypatch):
         def refresh(self):
             """Nothing to take."""
 
-    engine = Engine(SimpleNamespace(version=0))
+    engine = Engine(SimpleNamespace(version=0, device=torch.device("cpu")))
 
     class Episode:
         samples = True

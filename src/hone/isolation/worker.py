@@ -34,6 +34,7 @@ def main() -> None:
         most = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the owner's thread blocks some; user code sets alarms
     sys.modules["torch"] = None  # type: ignore[assignment]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]

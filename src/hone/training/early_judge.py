@@ -74,7 +74,6 @@ class EarlyJudge:
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
     ) -> list[Verdict]:
         """One verdict for each text, in order."""
-        self._queue.clear()
         self._breath = time.perf_counter()
         found: dict[int, Verdict] = {}
         for i, (problem, text) in enumerate(zip(problems, texts, strict=True)):

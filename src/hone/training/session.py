@@ -288,11 +288,17 @@ def _go_ahead(session: Session) -> None:
             "Use a curriculum that keeps no state, such as `uniform`, or leave `one_step_off` out.",
         )
     session.ahead = Ahead()
+    session.policy.repeatable = False  # a thread samples during the backward pass
     size = sum(p.numel() * p.element_size() for p in session.policy.model.parameters())
     session.progress.note(
         f"`one_step_off` keeps a second copy of the weights ({size / 1e6:,.0f} MB). Where it rests to evaluate or to "
         "write a checkpoint, the next step is sampled anew, so a resumed run is the uninterrupted one bit for bit only "
         "if both rest at the same steps"
+        + (
+            ", and on a GPU not in the last bits of its gradients"
+            if session.policy.device.type == "cuda"
+            else ""
+        )
     )
 
 
