@@ -149,7 +149,7 @@ class Recipe(Settings):
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = Field(
-        False, description="compile the decoder layers for training: minutes at first, then faster steps"
+        False, description="compile the decoder layers for training, which takes minutes when a run starts"
     )
     max_error_share: float = Field(
         0.1, ge=0, le=1, description="stop when more of a step's verdicts are errors"
