@@ -111,6 +111,7 @@ def facts():
         "memory": resource.getrlimit(resource.RLIMIT_AS)[0],
         "where": os.getcwd(),
         "hash": hash("text"),
+        "blocked": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
     }
 
 

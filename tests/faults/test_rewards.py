@@ -79,7 +79,7 @@ def assert_same_learning(run, control) -> None:
 def test_a_suite_that_breaks_every_rule_leaves_the_sound_part_of_the_curve_as_it_is(tmp_path: Path) -> None:
     file = shutil.copy(FILE, tmp_path)  # it leaves beside it which faults it met
     few = {"problems": 2, "samples": 2, "k": [1]}
-    run = trained(tmp_path / "run", {"name": f"{file}:suite", "seconds": 1.5}, steps=5, eval=few)
+    run = trained(tmp_path / "run", {"name": f"{file}:suite", "seconds": 2}, steps=5, eval=few)
     control = trained(tmp_path / "control", f"{file}:suite_without", steps=5, eval=few)
     assert_same_learning(run, control)
     met = {int(path.name.removeprefix("met-")) for path in tmp_path.glob("met-*")}
@@ -120,7 +120,7 @@ def test_a_callable_in_the_trainer_is_held_to_the_same_contract(tmp_path: Path) 
 
 
 def test_an_async_reward_that_is_late_is_a_timeout(tmp_path: Path) -> None:
-    late = {"name": f"inprocess:{FILE}:late", "seconds": 0.3}
+    late = {"name": f"inprocess:{FILE}:late", "seconds": 1.0}
     run = trained(tmp_path / "run", late, steps=2, eval={"problems": 2, "samples": 2, "k": [1]})
     control = trained(
         tmp_path / "control", f"{FILE}:late_without", steps=2, eval={"problems": 2, "samples": 2, "k": [1]}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hone.core import threads
 from hone.core.errors import RewardError, TaskError
 from hone.isolation.link import KEPT
 from hone.isolation.pool import Pool, WorkerError, pool
@@ -158,6 +159,15 @@ def test_a_worker_that_ends_between_calls_is_replaced_in_silence(one: Pool) -> N
     assert call(one, "facts")["pid"] != before
 
 
+def test_threads_beside_the_main_one_leave_signals_to_it() -> None:
+    """Checkers limit themselves by alarms, and a worker inherits what the thread that starts it blocks."""
+    thread = threads.worker("asks for the first call")
+    asked = Pool(size=1)
+    facts = thread.submit(asked.call, "misbehaving:facts", (), 30).result()
+    assert facts["blocked"] == []
+    asked.stop()
+
+
 def test_workers_are_apart_light_and_alike() -> None:
     pools = [Pool(size=1) for _ in range(2)]
     facts = [call(p, "facts") for p in pools]
@@ -165,6 +175,7 @@ def test_workers_are_apart_light_and_alike() -> None:
         assert fact["session"] == fact["pid"]  # of its own
         assert fact["torch"] is False
         assert fact["main thread"] is True  # where signals work
+        assert fact["blocked"] == []
     assert facts[0]["hash"] == facts[1]["hash"]
     for made in pools:
         made.stop()

@@ -21,7 +21,7 @@ PROBLEMS = [
 def score(
     source: Callable[..., Any] | str, texts: list[str], problems: list[Problem] | None = None
 ) -> list[Verdict]:
-    reward = CallableReward(source, seconds=0.2)
+    reward = CallableReward(source, seconds=1.0)
     return asyncio.run(reward.score(PROBLEMS if problems is None else problems, texts, {"step": 7}))
 
 
@@ -135,7 +135,7 @@ def test_a_call_that_does_not_come_back_is_a_timeout_and_takes_the_thread_until_
             let_go.wait(60)
         return 1.0
 
-    reward = CallableReward(mine, seconds=0.2)
+    reward = CallableReward(mine, seconds=1.0)
 
     def verdicts(*texts: str) -> list[Verdict]:
         return asyncio.run(reward.score(PROBLEMS[: len(texts)], texts, {}))

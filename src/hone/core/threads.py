@@ -10,9 +10,10 @@ SIGNALS = {signal.SIGINT, signal.SIGALRM}  # what the main thread is interrupted
 
 def worker(name: str) -> ThreadPoolExecutor:
     """One thread called `name`, started at its first work; it ends when nobody holds it any more."""
-    return ThreadPoolExecutor(1, thread_name_prefix=name, initializer=_block_signals)
+    return ThreadPoolExecutor(1, thread_name_prefix=name, initializer=leave_signals)
 
 
-def _block_signals() -> None:
+def leave_signals() -> None:
+    """Leave signals to the main thread; for a thread to call as its first work."""
     # Python acts on signals in the main thread only; one that the system gave to another thread would not wake it.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)

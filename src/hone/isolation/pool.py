@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hone.core import errors
+from hone.core.threads import leave_signals
 from hone.isolation import frames
 from hone.isolation.link import EndedError, Link
 
@@ -108,6 +109,7 @@ class _Slot:
         threading.Thread(target=self._serve, daemon=True, name="hone-worker").start()
 
     def _serve(self) -> None:
+        leave_signals()
         while True:
             call, future = self._calls.get()
             if future.set_running_or_notify_cancel():

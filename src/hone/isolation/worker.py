@@ -21,6 +21,7 @@ from hone.isolation import frames
 from hone.isolation.linux import die_with_parent
 
 _HALTED = "import of torch halted"  # the import system's words for a module that is not to be imported
+_forking: int | None = None  # the process that forks, for the child to see whether it is still there
 NO_TORCH = "Workers do not load torch. Write `inprocess:` before the reward to run it in the trainer instead."
 
 
@@ -28,12 +29,15 @@ def main() -> None:
     """Serve `channel`, a descriptor, for the process `parent`, within `memory` bytes of address space."""
     channel, parent, memory = map(int, sys.argv[1:])
     die_with_parent(parent)
-    os.register_at_fork(after_in_child=_follow)  # what user code forks ends with its worker
+    os.register_at_fork(
+        before=_about_to_fork, after_in_child=_follow
+    )  # what user code forks ends with its worker
     if sys.platform == "linux":  # elsewhere the limit is not kept
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         most = memory if hard == resource.RLIM_INFINITY else min(memory, hard)
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's business
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())  # the owner's thread blocks some; user code sets alarms
     sys.modules["torch"] = None  # type: ignore[assignment]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
@@ -41,9 +45,14 @@ def main() -> None:
         _serve(channel)
 
 
+def _about_to_fork() -> None:
+    global _forking
+    _forking = os.getpid()
+
+
 def _follow() -> None:
     with contextlib.suppress(OSError):
-        die_with_parent(None)
+        die_with_parent(_forking)
 
 
 def _serve(channel: int) -> None:

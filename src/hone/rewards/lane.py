@@ -8,6 +8,8 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from hone.core.threads import leave_signals
+
 T = TypeVar("T")
 
 
@@ -19,7 +21,7 @@ class Lane:
         self._back: threading.Event | None = (
             None  # set when a call that was given up on lets go of the thread
         )
-        threading.Thread(target=self._loop.run_forever, daemon=True, name="hone-reward").start()
+        threading.Thread(target=_serve, args=(self._loop,), daemon=True, name="hone-reward").start()
         weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
 
     async def run(self, make: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
@@ -44,6 +46,11 @@ class Lane:
         if error is not None:
             raise error
         return value
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    leave_signals()
+    loop.run_forever()
 
 
 async def _caught(make: Callable[[], Coroutine[Any, Any, T]]) -> tuple[Any, Exception | None]:
