@@ -28,7 +28,7 @@ from hone.training.bench.stepping import Bench
 
 WARM_UP = 2
 NARROW = {"hidden": 16, "heads": 1, "kv_heads": 1, "head_dim": 16, "ffn": 16, "vocab": 64}
-# Leaves of the profile that compute nothing: they make tensors, or look at one in another way.
+# Operators that compute nothing: they make tensors, or look at one in another way.
 BOOKKEEPING = {
     "aten::" + name
     for name in (
@@ -48,14 +48,14 @@ def narrow(model: str) -> str:
 
 
 def computing(events: Iterable[Any], device: torch.device) -> float:
-    """Seconds inside kernels: on a CPU the leaves of the profile that compute, on a GPU what the GPU was busy with."""
+    """Seconds inside kernels: on a CPU the self time of operators that compute, on a GPU what the GPU was busy with."""
     if device.type == "cuda":
         return (
             sum(e.self_device_time_total for e in events if e.device_type == torch.autograd.DeviceType.CUDA)
             / 1e6
         )
-    leaves = (e for e in events if e.name.startswith("aten::") and not e.cpu_children)
-    return sum(e.self_cpu_time_total for e in leaves if e.name not in BOOKKEEPING) / 1e6
+    found = (e for e in events if e.name.startswith("aten::") and e.name not in BOOKKEEPING)
+    return sum(e.self_cpu_time_total for e in found) / 1e6
 
 
 def by_profiler(bench: Bench) -> dict[str, float]:

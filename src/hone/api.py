@@ -36,15 +36,21 @@ def train(
     """Train `recipe` (a shipped name, a YAML file or a mapping) with keys overridden; returns its run.
 
     `out` is the run folder, by default a new one under `runs/`. Options of a nested key are given as mappings, or
-    as dotted keys in a mapping: `train(**{"task.sizes": 7})`. Raises RecipeError before anything is computed.
+    as dotted keys in a mapping: `train(**{"task.sizes": 7})`. `reward` may be a callable, which then runs in this
+    process and cannot be killed; `reward="module.py:function"` runs in workers. Raises RecipeError before anything is
+    computed.
     """
     from hone.training.run import execute
 
+    reward = overrides.get("reward", recipe.get("reward") if isinstance(recipe, Mapping) else None)
+    function = reward if callable(reward) else None
+    if function is not None:  # a recipe holds text: the name stands for the callable
+        overrides["reward"] = f"callable:{getattr(function, '__name__', type(function).__name__)}"
     phases = resolve(recipe, overrides)
     if resume and out is None:
         raise CheckpointError("A run to resume needs its folder.", "Pass `out`.")
     folder = Path(out) if out is not None else new_folder(recipe)
-    return execute(phases, folder, progress, resume)[0]
+    return execute(phases, folder, progress, resume, function)[0]
 
 
 def new_folder(recipe: RecipeSource, under: Path = Path("runs")) -> Path:
@@ -70,7 +76,8 @@ def evaluate(
     """pass@k, worst@k and maj@k of `model` (a run folder, a model folder or a name) on the held-out split of `task`.
 
     `settings` are `temperature`, `top_p`, `top_k`, `min_p`, `max_completion_length`, `stop`, `seed`, `engine`,
-    `device`, `dtype`, `split`, `reward`, `trust_remote_code`. Returns the object that `hone eval --json` prints.
+    `device`, `dtype`, `split`, `trust_remote_code`, `reward` (a name, `module.py:function`, or a callable). Returns the
+    object that `hone eval --json` prints.
     """
     from hone.training.standalone import evaluate_model
 

@@ -139,9 +139,33 @@ def test_doctor_checks_versions_and_the_embedded_model(tmp_path):
     assert doctor.embedded_model(tmp_path).mend == ""
 
 
+@pytest.mark.parametrize(
+    ("level", "reason", "found", "mend"),
+    [
+        ("bubblewrap", "", "bubblewrap: ", ""),
+        ("landlock", "bubblewrap is not installed", "next level: bubblewrap is not installed; Do this.", ""),
+        (
+            "limits",
+            "a program can open sockets",
+            "no `code` above it: a program can open sockets",
+            "Do this.",
+        ),
+        (None, "python does not start", "none: python does not start", "Do this."),
+    ],
+)
+def test_doctor_says_what_the_sandbox_holds(monkeypatch, level, reason, found, mend):
+    from hone.isolation.sandbox import probe
+
+    monkeypatch.setattr(probe, "reached", lambda: probe.Reached(level, reason, "Do this." if reason else ""))
+    finding = doctor.sandbox()
+    assert found in finding.found
+    assert finding.mend == mend
+
+
 def test_doctor_fails_where_something_is_missing(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "packages", lambda: iter([doctor.Finding("rich", "15.0")]))
     monkeypatch.setattr(doctor, "SPROUT", tmp_path)
+    monkeypatch.setattr(doctor, "sandbox", lambda: doctor.Finding("sandbox", "landlock"))
     result = call("doctor")
     assert result.exit_code == 1
     assert "mend: pip install" in result.stdout

@@ -14,7 +14,9 @@ import hone
 SOURCE = str(Path(hone.__file__).parents[1])
 
 
-@pytest.mark.parametrize("room", ["credit", "objectives", "evals"])
+@pytest.mark.parametrize(
+    "room", ["credit", "objectives", "evals", "tasks", "isolation.functions", "isolation.sandbox.probe"]
+)
 def test_room_imports_without_torch(room):
     code = f"import sys, hone.{room}; print('torch' in sys.modules or 'scipy' in sys.modules)"
     out = subprocess.run(

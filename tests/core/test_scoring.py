@@ -48,6 +48,13 @@ def test_other_signatures_are_refused_with_the_reason(function: Any, reason: str
         (np.bool_(True), 1.0, "ok"),
         ({"score": 1, "acc": 0.5, "word": "x"}, 1.0, "ok"),
         (Verdict(0.5), 0.5, "ok"),
+        (Verdict(None, "not_applicable"), None, "not_applicable"),
+        (Verdict(float("nan")), None, "error"),
+        (Verdict(1e300), None, "error"),
+        (1e6, 1e6, "ok"),
+        (-1e6 - 1, None, "error"),
+        (1e300, None, "error"),
+        ({"score": 1e9}, None, "error"),
         (None, None, "not_applicable"),
         (float("nan"), None, "error"),
         (10**400, None, "error"),
@@ -64,6 +71,11 @@ def test_what_a_returned_value_means(value: Any, reward: float | None, status: s
     assert (verdict.reward, verdict.status) == (reward, status)
 
 
+def test_numbers_that_would_drown_the_others_are_no_parts() -> None:
+    assert verdict_of({"score": 1, "size": 1e300, "acc": 0.5}).parts == {"acc": 0.5}
+    assert verdict_of(Verdict(1.0, parts={"size": float("inf"), "acc": 0.5})).parts == {"acc": 0.5}
+
+
 def test_texts_and_problems_must_be_as_many() -> None:
     with pytest.raises(ValueError, match="0 problems but 1 texts"):
-        asyncio.run(score_all(lambda text, answer: 1, "f", [], ["x"], {}, 1.0))
+        asyncio.run(score_all(lambda text, answer: 1, "f", [], ["x"], {}))

@@ -90,7 +90,7 @@ def request(
 def forward_logits(model: Any, prefix: np.ndarray, completion: Completion) -> torch.Tensor:
     """Logits of every sampled token from one full forward pass of the Hugging Face module: [length, vocabulary]."""
     model.eval()
-    tokens = torch.from_numpy(np.concatenate([prefix, completion.tokens]).astype(np.int64))
+    tokens = torch.from_numpy(np.concatenate([prefix, completion.tokens]).astype(np.int64)).to(model.device)
     with torch.no_grad():
         logits = model(tokens[None]).logits[0]
     return logits[len(prefix) - 1 : -1]
@@ -98,3 +98,22 @@ def forward_logits(model: Any, prefix: np.ndarray, completion: Completion) -> to
 
 def tokens_of(results: list[list[Completion]]) -> list[list[list[int]]]:
     return [[c.tokens.tolist() for c in group] for group in results]
+
+
+def check_greedy(
+    subject: Policy,
+    asked: list[SampleRequest],
+    got: list[list[Completion]],
+    want: list[list[Completion]],
+    tie: float,
+) -> None:
+    """Single greedy completions are equal up to a token whose two largest logits differ by less than `tie`."""
+    for ask, (a,), (b,) in zip(asked, got, want):
+        shortest = min(len(a.tokens), len(b.tokens))
+        different = np.flatnonzero(a.tokens[:shortest] != b.tokens[:shortest])
+        if len(different):
+            top = forward_logits(subject.model, ask.prefix, b)[different[0]].topk(2).values
+            assert top[0] - top[1] < tie
+        else:
+            assert len(a.tokens) == len(b.tokens)
+        assert not a.logprobs.any()

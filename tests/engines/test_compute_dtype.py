@@ -14,15 +14,16 @@ from hone.core.trajectory import Segment, Trajectory
 from hone.engines import NativeEngine, TransformersEngine
 from hone.policies.token_policy import TokenPolicy
 
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 ASKED = [
     request("abc", n=64, max_tokens=24, path=(0,)),
     request("defghij.0 abcdefgh", n=64, max_tokens=40, path=(1,)),
 ]
 
 
-def trainer(family: str, autocast: torch.dtype | None) -> TokenPolicy:
+def trainer(family: str, autocast: torch.dtype | None, device: str = "cpu") -> TokenPolicy:
     """Scores padded rows, through the attention of transformers alone."""
-    out = TokenPolicy(make_model(family), Letters(), autocast)
+    out = TokenPolicy(make_model(family).to(device), Letters(), autocast)
     out.shares_prefixes = False
     return out
 
@@ -39,19 +40,20 @@ def gap(
             trajectories.append(Trajectory(Problem("p", "", "p"), leaf, "", "stop", {"group": 0}))
     forest = pack(trajectories)
     with torch.no_grad():
-        expected = scored.score(forest).logprobs.double().numpy()
+        expected = scored.score(forest).logprobs.double().cpu().numpy()
     drawn = np.concatenate([c.logprobs for group in results for c in group]).astype(np.float64)
     assert len(drawn) == len(expected) > 300
     difference = expected - drawn
     return float(np.mean(np.expm1(difference) - difference)), float(np.abs(difference).max())
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=GPU)])
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("dtype", "k3_limit", "largest"), [(None, 1e-8, 1e-3), (torch.bfloat16, 1e-4, 0.1)])
 def test_logprobs_agree_with_the_trainers(
-    family: str, dtype: torch.dtype | None, k3_limit: float, largest: float
+    family: str, dtype: torch.dtype | None, k3_limit: float, largest: float, device: str
 ) -> None:
-    scored = trainer(family, dtype)
+    scored = trainer(family, dtype, device)
     k3, worst = gap(scored, ASKED, NativeEngine(scored).run(ASKED))
     assert k3 < k3_limit
     assert worst < largest

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from hone.core.noise import NoiseKey
 from hone.core.sampling import SampleRequest, SamplingParams
@@ -32,7 +33,7 @@ class Interrupted(barrier.BarrierEngine):
 def test_an_interrupt_while_sampling_stays_an_interrupt(monkeypatch, episodes):
     monkeypatch.setattr(barrier, "check_request", lambda *_: None)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    engine = Interrupted(SimpleNamespace(version=0))
+    engine = Interrupted(SimpleNamespace(version=0, device=torch.device("cpu")))
 
     async def one(index: int) -> None:
         request = SampleRequest(np.zeros(1, np.int64), 1, SamplingParams(4), NoiseKey(0, "train", index))

@@ -11,7 +11,16 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from engines.engine_models import FAMILIES, Policy, forward_logits, make_model, policy, request, tokens_of
+from engines.engine_models import (
+    FAMILIES,
+    Policy,
+    check_greedy,
+    forward_logits,
+    make_model,
+    policy,
+    request,
+    tokens_of,
+)
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion, SampleRequest
 from hone.engines import NativeEngine, TransformersEngine, choose, unsupported
@@ -64,15 +73,7 @@ def test_greedy_tokens_equal_transformers_up_to_near_ties(family: str) -> None:
         request(p, n=1, max_tokens=24, path=(i,), temperature=0.0) for i, p in enumerate(("abc", "jih", "0"))
     ]
     native, reference = NativeEngine(subject).run(asked), TransformersEngine(subject).run(asked)
-    for ask, (a,), (b,) in zip(asked, native, reference):
-        shortest = min(len(a.tokens), len(b.tokens))
-        different = np.flatnonzero(a.tokens[:shortest] != b.tokens[:shortest])
-        if len(different):
-            top = forward_logits(subject.model, ask.prefix, b)[different[0]].topk(2).values
-            assert top[0] - top[1] < 1e-4
-        else:
-            assert len(a.tokens) == len(b.tokens)
-        assert not a.logprobs.any()
+    check_greedy(subject, asked, native, reference, tie=1e-4)
 
 
 @pytest.mark.parametrize(

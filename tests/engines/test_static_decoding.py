@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from engines.engine_models import FAMILIES, Policy, policy, request, tokens_of
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion, SampleRequest
-from hone.engines import NativeEngine, static_batch
+from hone.engines import NativeEngine, choose, static_batch
 from hone.engines.replay import Replay
 from hone.engines.static_state import round_rows
 
@@ -205,6 +205,13 @@ def test_prefixes_are_dropped_and_computed_again_when_memory_is_short(
     engine._static._prefix_bytes = 1
     equal(engine.run(many), NativeEngine(subject).run(many))
     assert engine._static.pool.tensor.shape[3] < 60
+
+
+def test_a_gpu_without_triton_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hone.engines.native.STATIC_DEVICES", {"cpu"})
+    for installed in (True, False):
+        monkeypatch.setattr("hone.engines.native.has_triton", lambda installed=installed: installed)
+        assert bool(choose(policy())[1]) != installed
 
 
 def test_batch_sizes_are_few_and_at_most_half_idle() -> None:

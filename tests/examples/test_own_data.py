@@ -30,6 +30,8 @@ SOMETIMES = {
     "loss/entropy",
     "loss/value",
     "loss/supervised",
+    "time/reward_overlapped",
+    "time/compile",
 }
 
 

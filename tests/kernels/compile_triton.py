@@ -19,6 +19,11 @@ KERNELS: list[tuple[Any, dict[str, str], dict[str, Any]]] = [
         ATTENTION | {"tile_rows": INT, "tile_base": LONG, "tile_length": LONG},
         HEADS | {"ROWS": 16, "M": 32, "N": 64},
     ),
+    (
+        decode_triton._prefix_kernel,
+        ATTENTION | {"tile_rows": INT, "tile_base": LONG, "tile_length": LONG},
+        HEADS | {"ROWS": 64, "M": 128, "N": 64},
+    ),
     (decode_triton._suffix_kernel, ATTENTION | {"slots": LONG, "used": LONG}, HEADS | {"M": 16, "N": 64}),
     (
         decode_triton._merge_kernel,
@@ -61,5 +66,7 @@ if __name__ == "__main__":
             if signature[name][0] == "*"
         }
         source = ASTSource(kernel, signature, constexprs=constants, attrs=aligned)
-        compiled = compile_kernel(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4})
+        compiled = compile_kernel(
+            source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4, "num_stages": 2}
+        )
         print(kernel.__name__, compiled.metadata.shared, flush=True)

@@ -89,8 +89,7 @@ def flash_kernels() -> Iterator[list[str]]:
         grad_out, query, key, value, out, logsumexp, cum_seq_q, cum_seq_k, max_q, max_k, dropout_p, is_causal,
         rng_state, unused, *, scale=None, window_size_left=None, window_size_right=None,
     ):  # fmt: skip
-        calls.append("backward")
-        assert torch.are_deterministic_algorithms_enabled()
+        calls.append("repeatable backward" if torch.are_deterministic_algorithms_enabled() else "backward")
         assert logsumexp.is_contiguous()
         assert logsumexp.shape == (query.shape[1], len(query))
         assert grad_out.shape == out.shape == query.shape

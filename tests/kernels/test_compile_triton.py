@@ -21,6 +21,6 @@ def test_every_kernel_compiles_for_a_gpu() -> None:
     script = Path(__file__).with_name("compile_triton.py")
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
-    shared = dict(line.split() for line in done.stdout.splitlines())
-    assert len(shared) == 8
-    assert all(int(size) <= SHARED_MEMORY for size in shared.values())
+    shared = [int(line.split()[1]) for line in done.stdout.splitlines()]
+    assert len(shared) == 9
+    assert max(shared) <= SHARED_MEMORY

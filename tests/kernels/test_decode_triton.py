@@ -61,7 +61,7 @@ def case(rep: int, dim: int, sizes: list[int], idle: int, dtype: torch.dtype, se
     prefixes = torch.randn(2, num_kv, sum(lengths) + 9, dim, dtype=dtype, device=DEVICE)
     suffixes = torch.randn(2, batch + 3, num_kv, 160, dim, dtype=dtype, device=DEVICE)
     groups = [group for group in groups if group]
-    tiles = make_tiles(groups, base, [*lengths, 0], rows_per_tile(max(sizes), rep))
+    tiles = make_tiles(groups, base, [*lengths, 0], rows_per_tile(max(sizes), rep, dim * q.element_size()))
     scale = dim**-0.5
     device_tables = torch.from_numpy(slots).to(DEVICE), torch.from_numpy(used).to(DEVICE)
     got = decode_attention(q, prefixes, suffixes, tiles, *device_tables, scale, 256, 256)

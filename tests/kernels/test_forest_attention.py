@@ -26,6 +26,24 @@ def test_values_and_gradients_equal_the_dense_mask(name: str, heads: tuple[int, 
 
 
 @pytest.mark.parametrize("name", SHAPES)
+def test_long_queries_of_unequal_length_run_alone(name: str, monkeypatch: pytest.MonkeyPatch):
+    forest = pack(SHAPES[name])
+    q, k, v, weight = random_heads(forest, (4, 2))
+
+    def run() -> tuple[int, list[torch.Tensor]]:
+        plan = Layout(forest)
+        out = forest_attention.forest_attention(q, k, v, plan, 0.3)
+        return len(plan.buckets), [out.detach(), *torch.autograd.grad((out * weight).sum(), (q, k, v))]
+
+    before, expected = run()
+    monkeypatch.setattr(forest_buckets, "LONG", 4)
+    after, found = run()
+    assert (after > before) == (name in ("groups", "deep"))
+    for a, b in zip(found, expected):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", SHAPES)
 def test_the_path_without_cpu_kernels_gives_the_same(name: str, monkeypatch: pytest.MonkeyPatch):
     """Devices other than the CPU take plain matrix products; the two must agree."""
     forest = pack(SHAPES[name])

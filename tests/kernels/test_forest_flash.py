@@ -31,7 +31,7 @@ def test_values_and_gradients_equal_the_dense_mask(name: str, heads: tuple[int, 
     q, k, v, weight = random_heads(forest, heads)
     got = forest_attention.forest_attention(q, k, v, Layout(forest), 0.3)
     got_grads = torch.autograd.grad((got * weight).sum(), (q, k, v))
-    assert calls == ["forward", "forward", "backward", "backward"]
+    assert calls == ["forward", "forward", "repeatable backward", "repeatable backward"]
     assert not torch.are_deterministic_algorithms_enabled()
     want = dense(q, k, v, forest, 0.3)
     want_grads = torch.autograd.grad((want * weight).sum(), (q, k, v))
@@ -56,7 +56,7 @@ def test_shared_equals_unshared_gradients_in_float64(kind: str, name: str, calls
 
     calls.clear()
     shared = gradient()
-    assert calls.count("backward") == 2 * policy.model.config.num_hidden_layers
+    assert calls.count("repeatable backward") == 2 * policy.model.config.num_hidden_layers
     policy.shares_prefixes = False
     unshared = gradient()
     assert float((shared - unshared).abs().max() / unshared.abs().max()) < 1e-9
@@ -75,7 +75,16 @@ def test_a_forest_of_roots_alone_is_one_call(calls: list[str]):
     forest = replace(roots, families=())
     q, k, v, weight = random_heads(forest, (2, 2))
     (forest_attention.forest_attention(q, k, v, Layout(forest), 0.3) * weight).sum().backward()
-    assert calls == ["forward", "backward"]
+    assert calls == ["forward", "repeatable backward"]
+
+
+def test_beside_a_thread_that_uses_torch_no_process_wide_request_is_made(calls: list[str]):
+    forest = pack(SHAPES["groups"])
+    q, k, v, weight = random_heads(forest, (2, 2))
+    (
+        forest_attention.forest_attention(q, k, v, Layout(forest, repeatable=False), 0.3) * weight
+    ).sum().backward()
+    assert calls == ["forward", "forward", "backward", "backward"]
 
 
 @pytest.mark.parametrize("name", ["groups", "deep"])

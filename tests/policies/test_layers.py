@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 
 import pytest
@@ -11,7 +12,7 @@ from torch._dynamo.utils import counters
 from builders import CharTokenizer, deep_tree, groups_of, tiny_model
 from hone.core.errors import PolicyError
 from hone.core.forest import Forest, pack
-from hone.kernels import forest_buckets
+from hone.kernels import forest_buckets, forest_operator
 from hone.policies import layers
 from hone.policies.token_policy import TokenPolicy
 
@@ -92,6 +93,7 @@ def check_compiled(policy: TokenPolicy, tolerance: float) -> None:
     """Two graphs, one with and one without gradients, serve every layer of every forest."""
     torch._dynamo.reset()
     counters.clear()
+    before = set(forest_operator._layouts)
     expected = [score(policy, forest) for forest in FORESTS]
     assert policy.compile(128) > 0
     assert counters["stats"]["unique_graphs"] == 2
@@ -103,6 +105,8 @@ def check_compiled(policy: TokenPolicy, tolerance: float) -> None:
             assert float((found[1] - gradient).norm() / gradient.norm()) < tolerance
     assert counters["stats"]["unique_graphs"] == 2
     assert not counters["graph_break"]
+    gc.collect()
+    assert set(forest_operator._layouts) <= before  # each was held until its backward pass, and no longer
 
 
 @pytest.fixture(name="traced_only")

@@ -49,6 +49,29 @@ def test_a_wrong_forest_pass_is_noticed(monkeypatch: pytest.MonkeyPatch):
     assert "differ" in policy.note
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_passes_in_bfloat16_share_prefixes_by_flash_attention():
+    from hone.kernels import forest_flash
+
+    policy = load_policy("micro:new", device="cuda")
+    assert policy.autocast == torch.bfloat16
+    assert policy.shares_prefixes, policy.note
+    assert forest_flash.serves(torch.empty(1, 2, 16, dtype=torch.bfloat16, device="cuda"))
+    forest = pack(deep_tree())
+    logprobs = policy.score(forest).logprobs
+    expected = load_policy("micro:new", device="cpu", dtype="float32").score(forest).logprobs
+    torch.testing.assert_close(logprobs.detach().cpu(), expected.detach(), rtol=0, atol=0.1)
+
+    def gradient() -> torch.Tensor:
+        grads = torch.autograd.grad(policy.score(forest).logprobs.sum(), policy.parameters())
+        return torch.cat([g.flatten() for g in grads])
+
+    plain = gradient()
+    assert torch.equal(plain, gradient())
+    policy.recompute = True
+    assert torch.equal(plain, gradient())
+
+
 def test_save_and_load_keep_every_weight(tmp_path):
     policy = load_policy("micro:new", seed=3)
     policy.add_value_head()

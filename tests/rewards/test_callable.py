@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,21 +97,86 @@ def test_other_forms_are_called_for_each_text() -> None:
 @pytest.mark.parametrize(
     ("values", "reason"), [([1.0], "1 values for 3 completions"), (1.0, "returned float, not a list")]
 )
-def test_a_reward_of_the_wrong_length_is_refused_by_name(values: Any, reason: str) -> None:
+def test_a_list_of_the_wrong_length_is_an_error_of_its_call(values: Any, reason: str) -> None:
     def mine(completions: list[str], **kwargs: Any) -> Any:
         return values
 
-    with pytest.raises(RewardError, match=f"`mine` .*{reason}"):
-        score(mine, ["a", "b", "c"])
+    verdicts = score(mine, ["a", "b", "c"])
+    assert [v.status for v in verdicts] == ["error"] * 3
+    assert "`mine`" in verdicts[0].detail
+    assert reason in verdicts[0].detail
 
 
-def test_logged_columns_of_the_wrong_length_are_refused() -> None:
+def test_logged_columns_of_the_wrong_length_are_an_error_of_their_call() -> None:
     def mine(completions: list[str], log_extra: Any, **kwargs: Any) -> list[float]:
         log_extra("read", ["a"])
         return [1.0, 1.0, 1.0]
 
-    with pytest.raises(RewardError, match=r"logged 1 `read` values for 3"):
-        score(mine, ["a", "b", "c"])
+    verdicts = score(mine, ["a", "b", "c"])
+    assert [v.status for v in verdicts] == ["error"] * 3
+    assert "logged 1 `read` values for 3" in verdicts[0].detail
+
+
+def test_huge_numbers_that_are_logged_are_said_and_not_averaged() -> None:
+    def mine(completions: list[str], log_metric: Any, **kwargs: Any) -> list[float]:
+        log_metric("size", 1e300)
+        return [1.0, 1.0, 1.0]
+
+    verdict = score(mine, ["a", "b", "c"])[0]
+    assert (verdict.reward, verdict.parts, verdict.detail) == (1.0, {}, "size=1e+300")
+
+
+def test_a_call_that_does_not_come_back_is_a_timeout_and_takes_the_thread_until_it_does() -> None:
+    let_go, calls = threading.Event(), []
+
+    def mine(text: str, answer: str) -> float:
+        calls.append(text)
+        if text == "hangs":
+            let_go.wait(60)
+        return 1.0
+
+    reward = CallableReward(mine, seconds=0.2)
+
+    def verdicts(*texts: str) -> list[Verdict]:
+        return asyncio.run(reward.score(PROBLEMS[: len(texts)], texts, {}))
+
+    def statuses(*texts: str) -> list[str]:
+        return [v.status for v in verdicts(*texts)]
+
+    assert statuses("a", "hangs", "b") == ["ok", "timeout", "timeout"]
+    assert calls == ["a", "hangs"]  # not one thread more for every call
+    assert verdicts("c")[0].detail.startswith("TimeoutError: an earlier call has not come back yet")
+    let_go.set()
+    reward._lane._back.wait(10)
+    assert statuses("d") == ["ok"]
+
+
+def test_an_async_call_that_is_late_is_cancelled_and_the_next_one_works() -> None:
+    async def mine(text: str, answer: str) -> float:
+        await asyncio.sleep(60 if text == "hangs" else 0)
+        return 1.0
+
+    assert [v.status for v in score(mine, ["hangs", "a", "hangs"])] == ["timeout", "ok", "timeout"]
+
+
+def test_what_would_end_the_trainer_is_an_error() -> None:
+    def mine(text: str, answer: str) -> float:
+        raise SystemExit(3)
+
+    verdicts = score(mine, ["a", "b", "c"])
+    assert [v.status for v in verdicts] == ["error"] * 3
+    assert "SystemExit: 3" in verdicts[0].detail
+
+
+def test_its_limits_are_said() -> None:
+    def listed(completions: list[str], **kwargs: Any) -> list[float]:
+        return []
+
+    assert "longer than 600 s" in CallableReward(listed).note
+    assert "cannot be killed" in CallableReward(lambda text, answer: 1.0).note
+    assert CallableReward(lambda text, answer: 1.0).seconds == 60
+    with pytest.raises(RewardError, match="above 0"):
+        CallableReward(listed, seconds=0)
 
 
 def test_a_missing_column_is_named() -> None:

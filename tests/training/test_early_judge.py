@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 import hone
 from hone.core.noise import NoiseKey
@@ -36,6 +37,7 @@ class Counting:
     """A judge whose n-th verdict is worth n, so that a second call for a rollout shows."""
 
     independent = True
+    aside = False
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -86,6 +88,21 @@ def test_order_is_that_of_the_question_not_of_the_finish():
     judge = EarlyJudge(TaskJudge(SimpleNamespace(verify=lambda p, t: Verdict(float(ord(t))))))
     told = [trajectory(PROBLEMS[0], t) for t in "cab"]
     assert score(judge, told, sorted(told, key=lambda t: t.text), 3) == [97.0, 98.0, 99.0]
+
+
+def test_a_judge_that_works_aside_is_asked_for_all_that_wait_at_once():
+    class Aside(Counting):
+        aside = True
+
+        async def score(self, problems, texts, trainer_state):
+            self.texts.append("".join(texts))
+            return [Verdict(float(ord(text))) for text in texts]
+
+    inner = Aside()
+    told = [trajectory(PROBLEMS[0], t) for t in "cab"]
+    asked = [trajectory(PROBLEMS[0], t) for t in "xabcy"]
+    assert score(EarlyJudge(inner), told, asked, 1) == [float(ord(text)) for text in "xabcy"]
+    assert inner.texts == ["cab", "xy"]
 
 
 def test_a_verdict_in_flight_is_waited_for_and_the_rest_left():
@@ -145,7 +162,7 @@ def test_a_group_is_judged_while_the_engine_samples_the_others(monkeypatch):
         def refresh(self):
             """Nothing to take."""
 
-    engine = Engine(SimpleNamespace(version=0))
+    engine = Engine(SimpleNamespace(version=0, device=torch.device("cpu")))
 
     class Episode:
         samples = True

@@ -14,6 +14,7 @@ import hone
 from hone.core.errors import EngineError, RecipeError, RewardError
 from hone.curricula import Uniform
 from hone.engines import NativeEngine
+from hone.training.progress import Quiet
 
 REWARDS = Path(__file__).parent / "rewards.py"
 PATIENCE = 30.0
@@ -109,15 +110,9 @@ def test_a_resumed_run_with_the_same_rests_is_the_uninterrupted_one(tmp_path):
     whole = hone.train(recipe(steps=6, **keys), out=tmp_path / "whole")
     notes: list[str] = []
 
-    class Notes:
+    class Notes(Quiet):
         def note(self, text):
             notes.append(text)
-
-        def step(self, line, of):
-            pass
-
-        def evaluation(self, line):
-            pass
 
     hone.train(recipe(steps=3, **keys), out=tmp_path / "parts", progress=Notes())
     resumed = hone.train(recipe(steps=6, **keys), out=tmp_path / "parts", resume=True)

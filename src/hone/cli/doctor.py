@@ -39,7 +39,7 @@ def doctor() -> None:
 
     Example: `hone doctor`
     """
-    findings = [python(), *packages(), threads(), device(), embedded_model(SPROUT)]
+    findings = [python(), *packages(), threads(), device(), sandbox(), embedded_model(SPROUT)]
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         mark, style = ("missing", "red") if finding.mend else ("ok", "green")
@@ -125,6 +125,23 @@ def _gpus() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return "; ".join(line.strip() for line in answer.stdout.splitlines() if line.strip())
+
+
+def sandbox() -> Finding:
+    """The strongest level at which programs can be judged here. Missing is what `code` asks for by default."""
+    from hone.isolation.sandbox.levels import PROMISES
+    from hone.isolation.sandbox.probe import reached
+    from hone.tasks.verifiers import Code
+
+    here = reached()
+    if here.level is None:
+        return Finding("sandbox", f"none: {here.reason}", here.mend)
+    found = f"{here.level}: {PROMISES[here.level]}"
+    if not here.reason:
+        return Finding("sandbox", found)
+    if here.holds(Code.sandbox):
+        return Finding("sandbox", f"{found} (next level: {here.reason}; {here.mend})")
+    return Finding("sandbox", f"{found}; no `code` above it: {here.reason}", here.mend)
 
 
 def embedded_model(folder: Path) -> Finding:

@@ -89,8 +89,9 @@ class Recipe(Settings):
     """What a run is. Stage keys left None are filled by the method's card."""
 
     task: Choice
-    reward: str | None = Field(
-        None, description="a verifier's name, or module.py:function, in place of the task's own"
+    reward: str | Choice | None = Field(
+        None,
+        description="a verifier's name, or module.py:function, in place of the task's own, or with options",
     )
     model: str = Field("sprout", description="sprout, micro, a path, or a Hugging Face name")
     trust_remote_code: bool = Field(False, description="run the code that a model comes with")
@@ -147,7 +148,7 @@ class Recipe(Settings):
     device: str = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: bool = Field(
-        False, description="compile the decoder layers for training: minutes at first, then faster steps"
+        False, description="compile the decoder layers for training, which takes minutes when a run starts"
     )
     max_error_share: float = Field(
         0.1, ge=0, le=1, description="stop when more of a step's verdicts are errors"

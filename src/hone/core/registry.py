@@ -68,6 +68,21 @@ def option_types(cls: type) -> dict[str, Any]:
     return {f.name: f.type for f in dataclasses.fields(cls) if f.init}
 
 
+def with_options(
+    cls: type, name: str, given: Mapping[str, Any], options: Mapping[str, Any], where: str = "reward"
+) -> Any:
+    """`cls` from what its `name` has `given`, and from `options` as a recipe writes them under `where`.
+
+    Raises RecipeError for an unknown option, or a value of the wrong type, naming the key.
+    """
+    known = sorted(set(option_types(cls)) - set(given))
+    for key in options:
+        if key not in known:
+            mend = nearest(key, known) if known else f"`{name}` has no options."
+            raise RecipeError(f"`{where}.{key}` is not an option of `{name}`.", mend)
+    return checked(cls, {**given, **options}, where)
+
+
 def checked(cls: type, values: Mapping[str, Any], where: str) -> Any:
     """Build the dataclass `cls` with types validated. Raises RecipeError naming `where.key`."""
     from pydantic import TypeAdapter, ValidationError

@@ -4,21 +4,21 @@ The form is read off the parameter names:
 
 | form | parameters | called with |
 |---|---|---|
-| `trl` | one is `completions` | keyword lists: `prompts`, `completions`, every data column; `trainer_state`, `log_extra`, `log_metric`; one call for all rollouts; sync or async |
+| `trl` | one is `completions` | keyword lists: `prompts`, `completions`, every data column; `trainer_state`, `log_extra`, `log_metric`; one call for all rollouts |
 | `verl` | one is `solution_str` or `ground_truth` | `data_source`, `solution_str`, `ground_truth`, `extra_info` by keyword, as far as it names them |
 | `problem` | `(problem, text)` | a `hone.core.problem.Problem` and the attempt |
 | `answer` | `(text, answer)` | the attempt and the problem's answer |
 
-Sync functions run in the calling thread, because reward code in the field uses signals, which work nowhere else.
+Any of them may be async. They run where this module is called: in a worker, or in a thread of the trainer.
 """  # noqa: E501
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from hone.core.errors import RewardError
@@ -26,6 +26,9 @@ from hone.core.loading import describe
 from hone.core.problem import Problem, Verdict
 
 Form = Literal["trl", "verl", "problem", "answer"]
+LARGEST = 1e6  # float32, in which advantages are, tells a reward of 1 from 0 beside this one, and no longer beside 1e8
+_SECONDS = {"trl": 600.0}  # of one call for all rollouts
+_SECONDS_EACH = 60.0  # of one call for one rollout
 VERL = ("data_source", "solution_str", "ground_truth", "extra_info")
 _SIGNATURES = "(completions, **kwargs), (data_source, solution_str, ground_truth, extra_info), (problem, text) or (text, answer)"  # noqa: E501
 
@@ -68,6 +71,11 @@ def form_of(function: Callable[..., Any], name: str) -> Form:
     return form
 
 
+def seconds_for(form: Form, seconds: float | None) -> float:
+    """How long one call of a function may take: `seconds`, or the default of its form."""
+    return _SECONDS.get(form, _SECONDS_EACH) if seconds is None else seconds
+
+
 def data_columns(problem: Problem) -> dict[str, Any]:
     """The columns a TRL reward receives: `answer`, then the row in `problem.meta["columns"]` if any."""
     return {"answer": problem.answer, **problem.meta.get("columns", {})}
@@ -76,12 +84,15 @@ def data_columns(problem: Problem) -> dict[str, Any]:
 def verdict_of(value: Any, parts: Mapping[str, float] | None = None, detail: str = "") -> Verdict:
     """What a returned `value` means.
 
-    A number or bool is the reward, None is `not_applicable`, a Verdict is itself, a mapping gives its `score`
-    and its other numbers as parts. Anything else, NaN and infinities included, is an `error`.
+    A number or bool is the reward, None is `not_applicable`, a Verdict is itself if its reward is one, a mapping
+    gives its `score` and its other numbers as parts. Anything else, NaN, infinities and numbers beyond ±1e6
+    included, is an `error`.
     """
     parts = dict(parts or {})
     if isinstance(value, Verdict):
-        return value
+        checked = verdict_of(value.reward) if value.status == "ok" else value
+        sound = {k: v for k, v in value.parts.items() if usable(v)}
+        return replace(value if checked.status == "ok" else checked, parts=sound)
     if value is None:
         return Verdict(None, "not_applicable", parts=parts, detail=detail)
     if isinstance(value, Mapping):
@@ -90,7 +101,7 @@ def verdict_of(value: Any, parts: Mapping[str, float] | None = None, detail: str
                 None, "error", detail=f"the mapping it returned has no `score`: {str(value)[:200]}"
             )
         others = {str(k): _number(v) for k, v in value.items() if k != "score"}
-        parts.update({k: v for k, v in others.items() if v is not None and math.isfinite(v)})
+        parts.update({k: v for k, v in others.items() if v is not None and usable(v)})
         value = value["score"]
     reward = _number(value)
     if reward is None:
@@ -99,7 +110,16 @@ def verdict_of(value: Any, parts: Mapping[str, float] | None = None, detail: str
         )
     if not math.isfinite(reward):
         return Verdict(None, "error", parts=parts, detail=f"it returned {reward}, which is not finite")
+    if not usable(reward):
+        return Verdict(
+            None, "error", parts=parts, detail=f"it returned {reward:g}, which is beyond {LARGEST:g}"
+        )
     return Verdict(reward, parts=parts, detail=detail)
+
+
+def usable(value: float) -> bool:
+    """Whether a number is finite and small enough to leave the others beside it their digits."""
+    return abs(value) <= LARGEST  # false of NaN
 
 
 def _number(value: Any) -> float | None:
@@ -128,13 +148,11 @@ async def score_all(
     problems: Sequence[Problem],
     texts: Sequence[str],
     trainer_state: Mapping[str, Any],
-    seconds: float,
 ) -> list[Verdict]:
     """One verdict for each of `texts[R]`, attempts at `problems[R]`.
 
-    An exception is the status of every rollout of its call. `seconds` limits async functions; a sync one runs
-    until it returns. Raises RewardError, naming the function, if it does not return one value a completion,
-    or needs a data column that the problems do not have.
+    An exception, and a list that is none or of another length, is the status of every rollout of its call. Raises
+    RewardError, naming the function, if it needs a data column that the problems do not have.
     """
     if len(problems) != len(texts):
         raise ValueError(f"{len(problems)} problems but {len(texts)} texts")
@@ -142,7 +160,7 @@ async def score_all(
         return []
     form = form_of(function, name)
     if form == "trl":
-        return await _score_trl(function, name, problems, texts, trainer_state, seconds)
+        return await _score_trl(function, name, problems, texts, trainer_state)
     verdicts = []
     for problem, text in zip(problems, texts, strict=True):
         arguments: dict[str, Any]
@@ -153,15 +171,15 @@ async def score_all(
         else:
             arguments = {"text": text, "answer": problem.answer}
         try:
-            verdicts.append(verdict_of(await _called(function, arguments, seconds)))
+            verdicts.append(verdict_of(await _called(function, arguments)))
         except Exception as error:
             verdicts.append(failure(error))
     return verdicts
 
 
-async def _called(function: Callable[..., Any], arguments: Mapping[str, Any], seconds: float) -> Any:
+async def _called(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
     value = function(**arguments)
-    return await asyncio.wait_for(value, seconds) if inspect.isawaitable(value) else value
+    return await value if inspect.isawaitable(value) else value
 
 
 def _verl_arguments(function: Callable[..., Any], problem: Problem, text: str) -> dict[str, Any]:
@@ -184,7 +202,6 @@ async def _score_trl(
     problems: Sequence[Problem],
     texts: Sequence[str],
     trainer_state: Mapping[str, Any],
-    seconds: float,
 ) -> list[Verdict]:
     rows = [data_columns(p) for p in problems]
     shared = [key for key in rows[0] if key not in _RESERVED and all(key in row for row in rows)]
@@ -215,27 +232,25 @@ async def _score_trl(
         names = {p.name for p in parameters}
         arguments = {key: value for key, value in arguments.items() if key in names}
     try:
-        returned = await _called(function, arguments, seconds)
+        returned = await _called(function, arguments)
     except Exception as error:
         return [failure(error)] * len(texts)
     values = returned.tolist() if hasattr(returned, "tolist") else returned
-    if not isinstance(values, list | tuple):
-        raise RewardError(
-            f"The reward `{name}` returned {type(returned).__name__}, not a list.",
-            f"Return a list with one float or None for each of the {len(texts)} completions.",
-        )
-    if len(values) != len(texts):
-        raise RewardError(
-            f"The reward `{name}` returned {len(values)} values for {len(texts)} completions.",
-            f"Return a list with one float or None for each completion, {len(texts)} in all.",
-        )
-    for column, logged in extras.items():
-        if len(logged) != len(texts):
-            raise RewardError(
-                f"The reward `{name}` logged {len(logged)} `{column}` values for {len(texts)} completions.",
-                "Give `log_extra` one value for each completion.",
-            )
+    if wrong := _wrong(values, extras, len(texts)):
+        return [Verdict(None, "error", detail=f"the reward `{name}` {wrong}")] * len(texts)
     return [_trl_verdict(value, i, extras, metrics) for i, value in enumerate(values)]
+
+
+def _wrong(values: Any, extras: Mapping[str, list[Any]], count: int) -> str:
+    """How what was returned and logged breaks the contract of one value for each of `count` completions, or ''."""
+    if not isinstance(values, list | tuple):
+        return f"returned {type(values).__name__}, not a list of {count} values"
+    if len(values) != count:
+        return f"returned {len(values)} values for {count} completions"
+    for column, logged in extras.items():
+        if len(logged) != count:
+            return f"logged {len(logged)} `{column}` values for {count} completions"
+    return ""
 
 
 _RESERVED = ("prompt", "prompts", "completion", "completions", "completion_ids")
@@ -246,8 +261,8 @@ def _completion(problem: Problem, text: str) -> Any:
 
 
 def _trl_verdict(value: Any, i: int, extras: dict[str, list[Any]], metrics: dict[str, float]) -> Verdict:
-    numbers_of = {column: _number(logged[i]) for column, logged in extras.items()}
-    parts = {k: v for k, v in numbers_of.items() if v is not None and math.isfinite(v)}
-    parts |= {k: v for k, v in metrics.items() if math.isfinite(v)}
-    words = [f"{column}={logged[i]}" for column, logged in extras.items() if column not in parts]
+    logged = {column: column_values[i] for column, column_values in extras.items()} | metrics
+    numbers_of = {key: _number(one) for key, one in logged.items()}
+    parts = {key: number for key, number in numbers_of.items() if number is not None and usable(number)}
+    words = [f"{key}={one}" for key, one in logged.items() if key not in parts]
     return verdict_of(value, parts, "; ".join(words)[:2_000])

@@ -58,6 +58,11 @@ class Judge(Protocol):
         """Whether a verdict is reached from its problem and text alone, without an engine: it may then be early."""
         ...
 
+    @property
+    def aside(self) -> bool:
+        """Whether `score` judges many texts side by side and outside of the caller's thread, which only waits."""
+        ...
+
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
     ) -> list[Verdict]:

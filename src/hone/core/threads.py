@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM}
+SIGNALS = {signal.SIGINT, signal.SIGALRM}  # what the main thread is interrupted by
 
 
 def worker(name: str) -> ThreadPoolExecutor:

@@ -28,4 +28,5 @@ def choose(policy: SampledPolicy, name: str = "auto") -> tuple[Engine, str]:
         return TransformersEngine(
             policy
         ), f"Sampling with transformers' generate, not the native engine: {reason}."
-    return NativeEngine(policy), ""
+    engine = NativeEngine(policy)
+    return engine, engine.note

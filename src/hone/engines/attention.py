@@ -72,11 +72,10 @@ class PrefixBlock:
 class BlockQueries:
     """Which batch rows attend to which prefixes of one block, as a padded grid over a range of its prefixes."""
 
-    block: PrefixBlock
-    prefixes: slice
-    grid: Int[
-        Tensor, "cells"
-    ]  # batch row of each cell of the grid [prefixes, widest group], any row if unused
+    keys_values: tuple[tuple[Float[Tensor, "P Hkv L D"], Float[Tensor, "P Hkv L D"]], ...]  # of each layer
+    bias: Float[Tensor, "P 1 1 L"] | None
+    # batch row of each cell of the grid [prefixes, widest group], any row if unused
+    grid: Int[Tensor, "cells"]
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,11 @@ def plan_prefixes(found: Sequence[tuple[PrefixBlock, int]], device: torch.device
         grid[group, within] = rows
         places[rows] = cells + group * grid.shape[1] + within
         cells += grid.size
-        parts.append(
-            BlockQueries(block, slice(first, last + 1), torch.from_numpy(grid.reshape(-1)).to(device))
-        )
+        span = slice(first, last + 1)
+        keys, values = block.keys_values[:, :, span].unbind(1)
+        bias = None if block.bias is None else block.bias[span]
+        pairs = tuple(zip(keys.unbind(0), values.unbind(0)))
+        parts.append(BlockQueries(pairs, bias, torch.from_numpy(grid.reshape(-1)).to(device)))
     if len(parts) == 1 and np.array_equal(places, np.arange(cells)):
         return PrefixPlan(tuple(parts), None)
     return PrefixPlan(tuple(parts), torch.from_numpy(places).to(device))
@@ -135,31 +136,33 @@ def _with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> tuple[Ten
 
 def prefix_attention(
     q: Float[Tensor, "rows Hkv rep D"], layer: int, plan: PrefixPlan
-) -> tuple[Float[Tensor, "rows Hkv rep D"], Float[Tensor, "rows Hkv rep"]]:
+) -> tuple[Float[Tensor, "A B Hkv rep D"], Float[Tensor, "A B Hkv rep"]]:
     """Attention of every row to its prefix, with its log-sum-exp. `rep` query heads share a key-value head.
 
-    Queries come already scaled.
+    Queries come already scaled. Row a B + b is at `[a, b]`: where rows lie group after group, B is a group's size, and
+    both are views of what the attention gave.
     """
     num_kv, rep, dim = q.shape[1:]
     outs, lses = [], []
     for part in plan.parts:
-        keys, values = part.block.keys_values[layer, :, part.prefixes]
+        keys, values = part.keys_values[layer]
         count = len(keys)
         cells = q if plan.places is None else q.index_select(0, part.grid)
-        cells = cells.view(count, -1, num_kv, rep, dim).transpose(1, 2).reshape(count, num_kv, -1, dim)
-        bias = None if part.block.bias is None else part.block.bias[part.prefixes]
-        out, lse = _with_lse(cells, keys, values, bias)
-        outs.append(out.reshape(count, num_kv, -1, rep, dim).transpose(1, 2).flatten(0, 1))
-        lses.append(lse.reshape(count, num_kv, -1, rep).transpose(1, 2).flatten(0, 1))
-    out, lse = (x[0] if len(x) == 1 else torch.cat(x) for x in (outs, lses))
-    if plan.places is not None:
-        out, lse = out.index_select(0, plan.places), lse.index_select(0, plan.places)
-    return out, lse
+        size = len(cells) // count
+        cells = cells.view(count, size, num_kv, rep, dim).transpose(1, 2).reshape(count, num_kv, -1, dim)
+        out, lse = _with_lse(cells, keys, values, part.bias)
+        outs.append(out.unflatten(2, (size, rep)).transpose(1, 2))
+        lses.append(lse.unflatten(2, (size, rep)).transpose(1, 2))
+    if plan.places is None:
+        return outs[0], lses[0]
+    out, lse = (torch.cat([x.flatten(0, 1) for x in parts]) for parts in (outs, lses))
+    return out.index_select(0, plan.places).unsqueeze(1), lse.index_select(0, plan.places).unsqueeze(1)
 
 
 def decode_attention(
     q: Float[Tensor, "rows H D"],
-    own: Float[Tensor, "2 rows Hkv t D"],
+    keys: Float[Tensor, "rows*Hkv D t"],
+    values: Float[Tensor, "rows*Hkv t D"],
     bias: Float[Tensor, "rows*Hkv 1 t"] | None,
     layer: int,
     plan: PrefixPlan,
@@ -170,17 +173,16 @@ def decode_attention(
     `bias` is -inf where a row has no token yet; None if all rows are equally long.
     """
     rows, num_heads, dim = q.shape
-    num_kv, used = own.shape[2:4]
+    num_kv = len(keys) // rows
     folded = torch.mul(q, scale).view(rows, num_kv, num_heads // num_kv, dim)
     out, lse = prefix_attention(folded, layer, plan)
     # torch.bmm reads the sliced cache where it is; torch.matmul would copy it to merge the leading dimensions.
-    keys, values = own.flatten(1, 2)
-    queries, keys = folded.view(rows * num_kv, -1, dim), keys.transpose(1, 2)
+    queries = folded.view(rows * num_kv, -1, dim)
     if bias is None:
         scores = torch.bmm(queries, keys)
     else:
         scores = torch.baddbmm(bias.expand(-1, queries.shape[1], -1), queries, keys)
-    scores = scores.view(*lse.shape, used).to(lse.dtype)
-    weights = torch.cat([lse[..., None], scores], -1).softmax(-1).to(q.dtype)
-    mine = torch.bmm(weights[..., 1:].view(rows * num_kv, -1, used), values).view(folded.shape)
+    scores = scores.view(*lse.shape, -1).to(lse.dtype)
+    weights = torch.cat([lse.unsqueeze(-1), scores], -1).softmax(-1).to(q.dtype)
+    mine = torch.bmm(weights.flatten(0, 2)[:, :, 1:], values).view(out.shape)
     return mine.addcmul_(weights[..., :1], out).view(rows, num_heads * dim)

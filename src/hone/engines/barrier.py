@@ -7,7 +7,10 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+
+import torch
 
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion, SampledPolicy, SampleRequest
@@ -124,8 +127,11 @@ class BarrierEngine(ABC):
         """Make the call of a barrier, in the engine's thread."""
         results: list[list[Completion]] | BaseException
         self._serving = barrier
+        device = self.policy.device
         try:
-            results = self.serve([request for request, _ in barrier.served])
+            # Which GPU is the current one is a thread's own: kernels are launched on it whatever their tensors say.
+            with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
+                results = self.serve([request for request, _ in barrier.served])
         except BaseException as error:  # whatever it is, whoever waits must hear of it
             results = error
         finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from hone.engines.attention import PrefixBlock
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int
 
 CACHE_SHARE = 0.125  # of the machine's memory, for prefixes and for rollouts' own tokens each
 MOST_SLOTS = {"cpu": 512, "cuda": 1024}  # beyond these a step is no more efficient, only slower to turn over
@@ -79,10 +80,37 @@ class SuffixCache:
     ) -> None:
         """Make the tensor at least as large as `shape` = (layers, 2, slots, Hkv, T, D)."""
         have = self.tensor
-        if have.dtype != dtype or have.device != device or any(h < s for h, s in zip(have.shape, shape)):
-            self.tensor = torch.zeros(shape, dtype=dtype, device=device)
+        if have.dtype == dtype and have.device == device and all(h >= s for h, s in zip(have.shape, shape)):
+            return
+        self.tensor = torch.zeros(shape, dtype=dtype, device=device)
+        _, _, slots, num_kv, places, _ = shape
+        self._keys, self._values = self.tensor.flatten(2, 3).unbind(1)  # [layers, slots * Hkv, T, D]
+        self._rows = self.tensor.flatten(1, 4).unbind(0)  # of each layer: [2 * slots * Hkv * T, D]
+        order = torch.arange(2 * slots * num_kv, device=device).view(2, slots, num_kv).transpose(0, 1)
+        self._starts: Int[torch.Tensor, "slots 2 Hkv"] = order.contiguous() * places
+
+    def view(self, written: Int[torch.Tensor, "rows"], used: int) -> SuffixView:
+        """The cache as a step sees it whose row i writes place `written[i]`, of which the first `used` are read."""
+        rows = len(written)
+        cells = rows * self._starts.shape[2]
+        return SuffixView(
+            place=(self._starts[:rows] + written.view(-1, 1, 1)).flatten(),
+            rows=self._rows,
+            keys=self._keys[:, :cells, :used].transpose(2, 3).unbind(0),
+            values=self._values[:, :cells, :used].unbind(0),
+        )
 
     def move(self, source: npt.NDArray[np.int64], target: npt.NDArray[np.int64], used: int) -> None:
         """Copy the first `used` places of slots `source` to slots `target`."""
         where = torch.from_numpy(target), torch.from_numpy(source)
         self.tensor[:, :, where[0], :, :used] = self.tensor[:, :, where[1], :, :used]
+
+
+@dataclass(frozen=True)
+class SuffixView:
+    """Where one decode step writes and what it reads; each list has an entry for each layer."""
+
+    place: Int[torch.Tensor, "rows*2*Hkv"]  # rows of `rows` that the new keys and values go to, row after row
+    rows: Sequence[Float[torch.Tensor, "2*slots*Hkv*T D"]]
+    keys: Sequence[Float[torch.Tensor, "rows*Hkv D used"]]
+    values: Sequence[Float[torch.Tensor, "rows*Hkv used D"]]

@@ -244,5 +244,5 @@ class Decoding:
             beyond = torch.arange(used, device=tokens.device) > last[:, None]
             bias = torch.zeros(beyond.shape, dtype=self._model.dtype, device=tokens.device)
             bias = bias.masked_fill_(beyond, -torch.inf)[:, None]
-        cache = self._suffixes.tensor
-        return self._model.decode(tokens, place, self._prefix_lengths + place, cache, used, bias, self._plan)
+        cache = self._suffixes.view(place, used)
+        return self._model.decode(tokens, self._prefix_lengths + place, cache, bias, self._plan)

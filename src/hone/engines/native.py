@@ -15,7 +15,7 @@ from hone.engines.cache import CACHE_SHARE, PrefixStore, SuffixCache, memory_byt
 from hone.engines.checks import end_tokens
 from hone.engines.decoding import Decoding, Look, Work, plan_work
 from hone.engines.native_model import NativeModel, unsupported
-from hone.engines.static_batch import StaticBatch
+from hone.engines.static_batch import StaticBatch, has_triton
 from hone.engines.static_decoding import StaticDecoding
 from hone.engines.stops import Stops
 
@@ -34,6 +34,7 @@ class NativeEngine(BarrierEngine):
     """
 
     name = "native"
+    note = ""  # what the user should know of how it samples
 
     def __init__(self, policy: SampledPolicy, max_slots: int | None = None, chunk: int | None = None) -> None:
         super().__init__(policy, max_slots)
@@ -52,6 +53,10 @@ class NativeEngine(BarrierEngine):
         self._suffixes = SuffixCache()
         self._store = PrefixStore(int(CACHE_SHARE * memory_bytes(self._model.device)))
         self._static = self._make_static()
+        if self._static is not None and not has_triton():
+            self.note = (
+                "Decoding without Triton's kernels, which is slower: install `hone-rl[kernels]` for them."
+            )
 
     def _make_static(self) -> StaticBatch | None:
         """The batch of static decoding, on devices that decode so. It has no memory yet."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hone.core.errors import EngineError
 from hone.engines.attention import PrefixBlock, PrefixPlan, causal_attention, decode_attention
+from hone.engines.cache import SuffixView
 from hone.engines.norms import Norm
 from hone.engines.weights import ComputeWeights
 
@@ -84,14 +85,6 @@ def _in_one(parameters: Sequence[Tensor]) -> bool:
             return False
         place += p.nbytes
     return True
-
-
-def _cache_rows(written: Tensor, slots: int, num_kv: int, places: int) -> Int[Tensor, "rows*2*Hkv"]:
-    """Where row i's keys and values go in a layer's cache `[2, slots, Hkv, places, D]` seen as rows of D."""
-    rows = torch.arange(len(written), device=written.device)
-    halves = torch.arange(2, device=written.device)[:, None] * slots
-    slot = (rows[:, None, None] + halves) * num_kv + torch.arange(num_kv, device=written.device)
-    return (slot * places + written[:, None, None]).flatten()
 
 
 def _add_linear(residual: Tensor, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -247,9 +240,9 @@ class NativeModel:
         if head_norm is not None:
             qk = head_norm(qk)
         if self.rotates[index]:
-            half = self.head_dim // 2
-            swapped = torch.cat([qk[..., half:], qk[..., :half]], -1)
-            qk = (qk * cos[:, None]).addcmul_(swapped, sin[:, None])
+            first, second = qk.chunk(2, -1)
+            swapped = torch.cat([second, first], -1)
+            qk = (qk * cos.unsqueeze(1)).addcmul_(swapped, sin.unsqueeze(1))
         qk = qk.to(self.dtype)
         return qk[:, : self.num_heads], torch.stack([qk[:, self.num_heads :], heads[:, turned:]], 1)
 
@@ -289,25 +282,17 @@ class NativeModel:
     def decode(
         self,
         tokens: Int[Tensor, "rows"],
-        written: Int[Tensor, "rows"],
         positions: Int[Tensor, "rows"],
-        cache: Float[Tensor, "layers 2 slots Hkv T D"],
-        used: int,
+        cache: SuffixView,
         bias: Float[Tensor, "rows*Hkv 1 used"] | None,
         plan: PrefixPlan,
     ) -> Float[Tensor, "rows width"]:
-        """Last hidden states after one more token per row.
-
-        Row i's keys and values are written to `cache[:, :, i, :, written[i]]`; its token stands at
-        `positions[i]` of the whole text. Attention reads the first `used` places of the cache.
-        """
-        rows, slots = len(tokens), cache.shape[2]
+        """Last hidden states after one more token per row, which stands at `positions[i]` of the whole text."""
         x = self.model.model.embed_tokens(tokens)
         cos, sin = self.rotary(positions)
-        where = _cache_rows(written, slots, self.num_kv, cache.shape[4])
         for index in range(self.num_layers):
             q, kv = self.project(index, self._norms[index].before_attention(x), cos, sin)
-            cache[index].view(-1, self.head_dim).index_copy_(0, where, kv.view(-1, self.head_dim))
-            own = cache[index][:, :rows, :, :used]
-            x = self._finish(index, x, decode_attention(q, own, bias, index, plan, self.scale))
+            cache.rows[index].index_copy_(0, cache.place, kv.view(-1, self.head_dim))
+            own = cache.keys[index], cache.values[index]
+            x = self._finish(index, x, decode_attention(q, *own, bias, index, plan, self.scale))
         return self._last_norm(x).to(self.dtype)

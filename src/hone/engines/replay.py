@@ -19,6 +19,7 @@ class Replay:
 
     def __init__(self, step: Callable[[StepShape], None], device: torch.device) -> None:
         self._step = step
+        self._device = device
         self._captures = device.type == "cuda"
         self.forget()
 
@@ -30,20 +31,24 @@ class Replay:
 
     def __call__(self, shape: StepShape) -> None:
         """Run one step."""
-        graph = self._graphs.get(shape)
-        if graph is None and (not self._captures or shape not in self._called):
-            self._called.add(shape)
+        if not self._captures:
             self._step(shape)
             return
-        if graph is None:
-            graph = self._graphs[shape] = self._capture(shape)
-        graph.replay()
+        with torch.cuda.device(self._device):
+            if shape in self._graphs:
+                self._graphs[shape].replay()
+            elif shape in self._called:
+                self._graphs[shape] = self._capture(shape)
+                self._graphs[shape].replay()
+            else:
+                self._called.add(shape)
+                self._step(shape)
 
     def _capture(self, shape: StepShape) -> Any:
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
-        # Other threads may use the device meanwhile: a trainer, with `one_step_off`.
+        # Other threads may go on using the GPU while this one captures: a trainer, with `one_step_off`.
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             self._step(shape)
         return graph

@@ -28,15 +28,21 @@ from hone.engines.static_state import (
 from hone.engines.static_step import StepOperations, decode_step
 from hone.kernels.decode_tiles import group_rows, power_of_two, rows_per_tile
 
+KERNEL_CAPABILITY = (8, 0)  # the first GPUs with what the kernels are written for
 KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # Sizes are rounded up to these, so that calls of similar size share captured steps.
 SLOTS_STEP, PLACES_STEP, POSITIONS_STEP = 16, 64, 1024
 
 
+def has_triton() -> bool:
+    """Whether Triton is installed."""
+    return importlib.util.find_spec("triton") is not None
+
+
 def choose_operations(model: NativeModel) -> StepOperations:
     """Triton's kernels where they can run, else plain torch."""
-    served = model.device.type == "cuda" and model.dtype in KERNEL_DTYPES
-    if served and importlib.util.find_spec("triton") is not None:
+    served = model.device.type == "cuda" and model.dtype in KERNEL_DTYPES and has_triton()
+    if served and torch.cuda.get_device_capability(model.device) >= KERNEL_CAPABILITY:
         from hone.engines.triton_operations import TritonOperations
 
         return TritonOperations(model)
@@ -101,7 +107,8 @@ class StaticBatch:
         for prefix in work.prefixes:
             groups[prefix.tobytes()] = groups.get(prefix.tobytes(), 0) + 1
         largest = min(max(groups.values()), slots)
-        self._tile_rows = rows_per_tile(largest, model.num_heads // model.num_kv)
+        query_bytes = model.head_dim * model.dtype.itemsize
+        self._tile_rows = rows_per_tile(largest, model.num_heads // model.num_kv, query_bytes)
         self._truncates = any(p.truncates for p in work.params)
 
     def forget_prefixes(self) -> None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from jaxtyping import Int
 
 LEAST_QUERIES = 16  # the least rows of a matrix that tensor cores multiply
-MOST_QUERIES = 128  # queries of one tile, so that its accumulator stays in registers
+MOST_QUERIES = 128
+QUERY_BYTES = 32 * 1024  # of one tile, so that what it sums up stays in registers
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,10 @@ def power_of_two(size: int) -> int:
     return 1 << max(0, size - 1).bit_length()
 
 
-def rows_per_tile(largest_group: int, queries_per_key: int) -> int:
+def rows_per_tile(largest_group: int, queries_per_key: int, query_bytes: int) -> int:
     """How many rows share a tile when the largest group has `largest_group` rows."""
-    queries = min(max(power_of_two(largest_group * queries_per_key), LEAST_QUERIES), MOST_QUERIES)
+    most = min(MOST_QUERIES, power_of_two(QUERY_BYTES // query_bytes))
+    queries = max(min(power_of_two(largest_group * queries_per_key), most), LEAST_QUERIES)
     return max(1, queries // queries_per_key)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from hone.kernels.decode_tiles import LEAST_QUERIES, Tiles
 
 LOG2_E = math.log2(math.e)
-BLOCK_KEYS = 64  # keys of one step of a program
+MOST_KEYS, KEY_BYTES = 64, 16 * 1024  # of one step of a program: shared memory holds a few steps
 PROGRAMS = 512  # enough to fill the largest GPUs several times over
 MERGED_PARTS = 16  # parts that one program of the last kernel reads
 LONGEST_SPLIT = 1024  # keys; longer ones would leave few programs running at the end
@@ -27,7 +27,7 @@ LONGEST_SPLIT = 1024  # keys; longer ones would leave few programs running at th
 def choose_splits(programs: int, longest: int) -> int:
     """Into how many splits to cut sequences of at most `longest` keys when there are `programs` without."""
     wanted = max(-(-PROGRAMS // programs), -(-longest // LONGEST_SPLIT))
-    return max(1, min(wanted, -(-longest // BLOCK_KEYS)))
+    return max(1, min(wanted, -(-longest // MOST_KEYS)))
 
 
 @triton.jit
@@ -55,14 +55,14 @@ def _attend(
         at = place[:, None] * DIM + d[None, :]
         mask = real[:, None] & (d < DIM)[None, :]
         key = tl.load(keys + at, mask=mask, other=0.0)
-        scores = tl.dot(q, tl.trans(key), input_precision="ieee") * scale
+        scores = tl.dot(q, tl.trans(key), input_precision="tf32x3") * scale
         scores = tl.where(real[None, :], scores, float("-inf"))
         raised = tl.maximum(highest, tl.max(scores, 1))
         weights = tl.exp2(scores - raised[:, None])
         kept = tl.exp2(highest - raised)
         total = total * kept + tl.sum(weights, 1)
         value = tl.load(values + at, mask=mask, other=0.0)
-        out = out * kept[:, None] + tl.dot(weights.to(value.dtype), value, input_precision="ieee")
+        out = out * kept[:, None] + tl.dot(weights.to(value.dtype), value, input_precision="tf32x3")
         highest = raised
     filled = start < end
     total = tl.where(filled, total, 1.0)
@@ -209,17 +209,18 @@ def decode_attention(
     out = torch.empty_like(q)
     block = max(LEAST_QUERIES, triton.next_power_of_2(dim))
     queries = max(LEAST_QUERIES, triton.next_power_of_2(rows * rep))
+    keys = min(MOST_KEYS, max(LEAST_QUERIES, KEY_BYTES // (block * q.element_size())))
     scale = scale * LOG2_E
     _prefix_kernel[(num_tiles, num_kv, prefix_splits)](
         q, prefixes[0], prefixes[1], tiles.rows, tiles.base, tiles.length, parts, lses,
         batch, heads, prefixes.stride(1), scale,
-        ROWS=rows, REP=rep, M=queries, N=BLOCK_KEYS, DIM=dim, D=block,
-        num_warps=8 if queries > 64 else 4, num_stages=2,
+        ROWS=rows, REP=rep, M=queries, N=keys, DIM=dim, D=block,
+        num_warps=8 if queries > 64 else 4, num_stages=2 if q.element_size() == 2 else 1,
     )  # fmt: skip
     _suffix_kernel[(batch, num_kv, suffix_splits)](
         q, suffixes[0], suffixes[1], slots, used, parts[prefix_splits], lses[prefix_splits],
         batch, heads, suffixes.stride(1), suffixes.stride(2), scale,
-        REP=rep, M=max(LEAST_QUERIES, triton.next_power_of_2(rep)), N=BLOCK_KEYS, DIM=dim, D=block,
+        REP=rep, M=max(LEAST_QUERIES, triton.next_power_of_2(rep)), N=keys, DIM=dim, D=block,
         num_warps=4, num_stages=2,
     )  # fmt: skip
     padded = triton.next_power_of_2(count)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hone.core.forest import Forest
 
-LONG = 256  # queries
+LONG = 1024  # queries
 
 
 @dataclass(frozen=True)

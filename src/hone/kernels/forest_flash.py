@@ -9,7 +9,7 @@ grouped-query heads and gives the log-sum-exp that the merge needs.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,13 +42,17 @@ class Part:
 
 @dataclass(frozen=True)
 class VarlenPlan:
-    """The calls of one forest: segments to themselves, families to what they share (None without families)."""
+    """The calls of one forest: segments to themselves, families to what they share (None without families).
+
+    `repeatable` says whether gradients are summed in the same order every time.
+    """
 
     own: Part
     shared: Part | None
+    repeatable: bool
 
 
-def plan(forest: Forest, device: torch.device) -> VarlenPlan:
+def plan(forest: Forest, device: torch.device, repeatable: bool = True) -> VarlenPlan:
     """The calls of `forest`, made on the host and moved in two copies at most."""
     starts, sizes = np.array(forest.segments).T
     assert (starts == _ends(sizes)[:-1]).all()  # segments tile the stored tokens in order
@@ -59,11 +63,12 @@ def plan(forest: Forest, device: torch.device) -> VarlenPlan:
     stored = slice(0, forest.num_stored)
     own = Part(stored, stored, cu, cu, _longest(sizes), _longest(sizes), causal=True)
     if not families:
-        return VarlenPlan(own, None)
+        return VarlenPlan(own, None, repeatable)
     queries = np.concatenate([f.queries for f in families])
     context = np.concatenate([f.context for f in families])
     at_q, at_k = _places([queries, context], device)
-    return VarlenPlan(own, Part(at_q, at_k, cu_q, cu_k, _longest(num_q), _longest(num_k), causal=False))
+    shared = Part(at_q, at_k, cu_q, cu_k, _longest(num_q), _longest(num_k), causal=False)
+    return VarlenPlan(own, shared, repeatable)
 
 
 def _places(arrays: list[np.ndarray], device: torch.device) -> list[Places]:
@@ -118,14 +123,15 @@ def backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, plan: VarlenPlan, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of `q`, `k` and `v`, given that of the output: each call's own backward, told the merged rows."""
-    grads = flash_backward(grad, q, k, v, out, lse, plan.own, scale)
     shared = plan.shared
-    if shared is None:
-        return grads
-    parts = flash_backward(
-        _at(grad, shared.queries), _at(q, shared.queries), _at(k, shared.keys), _at(v, shared.keys),
-        _at(out, shared.queries), _at(lse.T, shared.queries).T.contiguous(), shared, scale,
-    )  # fmt: skip
+    with _same_every_time() if plan.repeatable else nullcontext():
+        grads = flash_backward(grad, q, k, v, out, lse, plan.own, scale)
+        if shared is None:
+            return grads
+        parts = flash_backward(
+            _at(grad, shared.queries), _at(q, shared.queries), _at(k, shared.keys), _at(v, shared.keys),
+            _at(out, shared.queries), _at(lse.T, shared.queries).T.contiguous(), shared, scale,
+        )  # fmt: skip
     places = (shared.queries, shared.keys, shared.keys)
     total = [_added(into, place, part) for into, place, part in zip(grads, places, parts)]
     return total[0], total[1], total[2]
@@ -165,20 +171,22 @@ def flash(q: Tensor, k: Tensor, v: Tensor, part: Part, scale: float) -> tuple[Te
 def flash_backward(
     grad: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, part: Part, scale: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of one call's `q`, `k`, `v`, in the same order of summation every time."""
+    """Gradients of one call's `q`, `k`, `v`."""
     random = torch.empty(2, dtype=torch.uint64, device=q.device)  # of dropout, which there is none of
-    with _same_every_time():
-        grads = torch.ops.aten._flash_attention_backward(
-            grad, q, k, v, out, lse, part.cu_q, part.cu_k, part.max_q, part.max_k, 0.0, part.causal,
-            random, random, scale=scale,
-        )  # fmt: skip
+    grads = torch.ops.aten._flash_attention_backward(
+        grad, q, k, v, out, lse, part.cu_q, part.cu_k, part.max_q, part.max_k, 0.0, part.causal,
+        random, random, scale=scale,
+    )  # fmt: skip
     return grads[0], grads[1], grads[2]
 
 
 @contextmanager
 def _same_every_time() -> Iterator[None]:
     """Ask torch for the deterministic variant of a kernel: by default, flash attention adds up the gradient of a query
-    in the order in which its blocks happen to finish."""
+    in the order in which its blocks happen to finish.
+
+    The request holds for the whole process, so nothing else may use torch meanwhile: much of it would refuse.
+    """
     options: Any = torch.utils.deterministic
     mode, fill = torch.get_deterministic_debug_mode(), options.fill_uninitialized_memory
     torch.set_deterministic_debug_mode("error")

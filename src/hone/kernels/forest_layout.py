@@ -17,12 +17,15 @@ _numbers = itertools.count()
 class Layout:
     """The plan of one forest's attention on one device: made at first use, then used by every layer.
 
-    `number` is a tensor that names the layout where only tensors can be passed, in compiled code.
+    `number` is a tensor that names the layout where only tensors can be passed, in compiled code. `repeatable` asks
+    for gradients that are the same bit for bit every time, on CUDA as well, and needs that no other thread uses torch
+    during the backward pass.
     """
 
-    def __init__(self, forest: Forest, device: torch.device | str = "cpu") -> None:
+    def __init__(self, forest: Forest, device: torch.device | str = "cpu", repeatable: bool = True) -> None:
         self.forest = forest
         self.device = torch.device(device)
+        self.repeatable = repeatable
         self.number = torch.tensor([next(_numbers)])
 
     @cached_property
@@ -33,7 +36,7 @@ class Layout:
     @cached_property
     def varlen(self) -> forest_flash.VarlenPlan:
         """Sequences of any length, for flash attention."""
-        return forest_flash.plan(self.forest, self.device)
+        return forest_flash.plan(self.forest, self.device, self.repeatable)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, layout: Layout, scale: float) -> tuple[Tensor, Tensor]:

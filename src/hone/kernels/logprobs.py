@@ -11,7 +11,8 @@ CHUNK_ELEMENTS = 1 << 24  # logits held at once: 64 MiB in float32
 CUDA_CHUNK_ELEMENTS = 1 << 27  # 512 MiB: fewer tokens a product would leave the chip waiting for the weight
 
 
-def _budget(device: torch.device) -> int:
+def chunk_elements(device: torch.device) -> int:
+    """How many logits are held at once on `device`."""
     return CUDA_CHUNK_ELEMENTS if device.type == "cuda" else CHUNK_ELEMENTS
 
 
@@ -30,7 +31,7 @@ class _SelectedLogprobs(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, tokens: Tensor, temperature: float, want_entropy: bool
     ) -> tuple[Tensor, Tensor]:
-        chunk = max(1, _budget(hidden.device) // weight.shape[0])
+        chunk = max(1, chunk_elements(hidden.device) // weight.shape[0])
         cast = weight.to(hidden.dtype)
         logprobs, entropies, normalisers = [], [], []
         kept = None

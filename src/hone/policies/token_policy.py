@@ -40,6 +40,8 @@ class TokenPolicy:
     `shares_prefixes` says whether the architecture runs over the forest; if not, rollouts are expanded to padded
     rows and `note` says why. `recompute` trades time for memory: decoder layers keep only their inputs and compute the
     rest again in the backward pass. `compiled` says whether they run compiled; see `compile`.
+    `repeatable` asks for gradients that are the same bit for bit every time; it is to be unset where another thread
+    uses torch during the backward pass.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, autocast: torch.dtype | None = None) -> None:
@@ -50,6 +52,7 @@ class TokenPolicy:
         self.value_head: nn.Linear | None = None
         self.note = ""
         self.compiled = False
+        self.repeatable = True
         self._recompute = False
         forest_attention.register()
         reason = expanded.unsupported(model) or self._try_forest()
@@ -146,7 +149,7 @@ class TokenPolicy:
         if not shared:
             with layers.running(self.model, self.compiled, recompute):
                 return expanded.hidden(self.model, forest)
-        layout = Layout(forest, self.device)
+        layout = Layout(forest, self.device, self.repeatable)
         forest_operator.announce(layout)
         numbers = [x.numpy() for x in (forest.tokens, forest.positions, forest.predictor)]
         tokens, positions, predictor = to_device(numbers, self.device)

@@ -7,26 +7,22 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 from hone.core.problem import Problem, Verdict
-from hone.rewards.callable import CallableReward
+from hone.core.scoring import Form
+from hone.core.verifying import Verifies, VerifiesMany, verify_all
 
 
-class Verifies(Protocol):
-    """What a task and a verifier have in common."""
+class Scores(Protocol):
+    """A reward function, in workers or in the trainer."""
 
-    def verify(self, problem: Problem, text: str) -> Verdict:
-        """Judge one text."""
+    @property
+    def form(self) -> Form:
+        """How it is called."""
         ...
 
-    def parse(self, text: str) -> Any:
-        """The answer that `text` gives, or None."""
-        ...
-
-    def same(self, a: Any, b: Any) -> bool:
-        """Whether two answers mean the same."""
-        ...
-
-    def key(self, answer: Any) -> str:
-        """A string under which equal answers are grouped."""
+    async def score(
+        self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """One verdict for each text."""
         ...
 
 
@@ -37,11 +33,16 @@ class TaskJudge:
     verifier: Verifies
     independent: ClassVar[bool] = True
 
+    @property
+    def aside(self) -> bool:
+        """Whether the verifier judges in workers."""
+        return isinstance(self.verifier, VerifiesMany)
+
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
     ) -> list[Verdict]:
         """One verdict a text."""
-        return [self.verifier.verify(p, t) for p, t in zip(problems, texts, strict=True)]
+        return await verify_all(self.verifier, problems, texts, trainer_state)
 
     def same(self, a: Any, b: Any) -> bool:
         """The verifier's equality."""
@@ -56,8 +57,9 @@ class TaskJudge:
 class CallableJudge:
     """The rewards of a user's function; answers are parsed and compared by the task."""
 
-    reward: CallableReward
+    reward: Scores
     task: Verifies
+    aside: ClassVar[bool] = True  # in workers, or in a thread of its own
 
     @property
     def independent(self) -> bool:

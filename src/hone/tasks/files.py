@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from hone.core.errors import DataError, TaskError, nearest
 from hone.core.problem import Problem, Prompt, Split, Verdict
+from hone.core.verifying import verify_all
 from hone.tasks.bad_rows import BadRowError, BadRows, Kind, Policy
 from hone.tasks.encodings import encoding_of
 from hone.tasks.procedural import check_index
@@ -32,8 +33,8 @@ class FileTask:
     prompt, question, problem; answer, solution, ground_truth; oracle. A prompt is text or chat messages;
     every other column travels in `meta["columns"]`, where reward functions find it.
 
-    `verifier` is a name of `make_verifier`; where it is empty, `checker` is `number` if every answer is one
-    number and `exact` otherwise.
+    `verifier` is a name of `make_verifier`, or a mapping of `name` and options; where it is empty, `checker` is
+    `number` if every answer is one number and `exact` otherwise.
 
     `test_path` is a second file with the test split. A data set with splits of its own keeps them. Otherwise
     a problem's content decides: 10% are test.
@@ -48,7 +49,7 @@ class FileTask:
     prompt: str = ""
     answer: str = ""
     oracle: str = ""
-    verifier: str = ""
+    verifier: str | Mapping[str, Any] = field(default="", hash=False)
     bad_rows: Policy = "strict"
     test_path: str = ""
     config: str = ""
@@ -113,6 +114,12 @@ class FileTask:
         """The checker's judgement."""
         return self.checker.verify(problem, text)
 
+    async def verify_all(
+        self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """The checker's judgements, side by side where it can."""
+        return await verify_all(self.checker, problems, texts, trainer_state)
+
     def parse(self, text: str) -> Any:
         """The checker's reading of `text`."""
         return self.checker.parse(text)
@@ -134,7 +141,7 @@ class _Reading:
 
     def __init__(self, task: FileTask) -> None:
         self.task = task
-        self.given = make_verifier(task.verifier) if task.verifier else None
+        self.given = _verifier(task.verifier) if task.verifier else None
         self.columns: tuple[str, str, str] | None = None
 
     def checker(self, splits: Iterable[Sequence[Problem]]) -> Verifier:
@@ -182,6 +189,14 @@ class _Reading:
         if self.task.oracle and self.task.oracle not in data:
             _value(data, self.task.oracle, "missing oracle")
         return self.columns
+
+
+def _verifier(given: str | Mapping[str, Any]) -> Verifier:
+    if isinstance(given, str):
+        return make_verifier(given)
+    if not isinstance(given.get("name"), str):
+        raise TaskError(f"`task.verifier` is {dict(given)!r}.", "Give a name, or a mapping with a `name`.")
+    return make_verifier(given["name"], **{k: v for k, v in given.items() if k != "name"})
 
 
 def _first(data: dict[str, Any], names: tuple[str, ...], option: str, kind: Kind) -> str:

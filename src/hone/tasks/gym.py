@@ -1,6 +1,6 @@
 """`rg:<name>`: the procedural tasks of reasoning-gym, with a strict reward and a split.
 
-Everything of reasoning-gym runs in a child process: some of its generators depend on the process's string hashes,
+Everything of reasoning-gym runs in workers: some of its generators depend on the process's string hashes,
 some of its scorers evaluate what the policy wrote, and a few can run for minutes.
 """
 
@@ -13,6 +13,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, get_type_hints
@@ -20,9 +21,10 @@ from typing import Any, get_type_hints
 from hone.core.errors import TaskError, nearest
 from hone.core.options import TRUTH, misplaced_truth
 from hone.core.problem import Problem, Split, Verdict, split_of, stable_hash
-from hone.tasks.isolated import ChildError, child
+from hone.isolation.pool import Answer, Pool, WorkerError, pool
+from hone.isolation.values import problem_of, problem_value
 from hone.tasks.procedural import check_index
-from hone.tasks.verifiers.contract import failed
+from hone.tasks.verifiers.contract import InWorkers
 from hone.tasks.verifiers.number import one_number
 from hone.tasks.verifiers.reading import final
 
@@ -36,7 +38,7 @@ _TAG, _END_TAG = re.compile("<answer>", re.IGNORECASE), re.compile("</answer>", 
 
 
 @dataclass(frozen=True)
-class Gym:
+class Gym(InWorkers):
     """The reasoning-gym task `dataset`, built with `options` of its configuration.
 
     Reward 1 only for a score of exactly 1.0; the raw score is `parts["score"]`, for over half of the scorers
@@ -74,26 +76,25 @@ class Gym:
         """None: reasoning-gym does not say how many distinct problems a task has."""
         return None
 
-    def verify(self, problem: Problem, text: str) -> Verdict:
-        """Reward 1 for a score of exactly 1.0, else 0; a scorer that raises or takes over 30 s is a status."""
+    def ask(self, problem: Problem, text: str) -> Future[Answer] | Verdict:
+        """reasoning-gym's score of the answer in `text`; one that takes over 30 s is a time-out."""
         answer = self.parse(text)
         if answer is None:
             return Verdict(0.0, detail="no answer found")
         if len(answer) > MAX_CHARACTERS:
             return Verdict(0.0, detail=f"the answer is longer than {MAX_CHARACTERS} characters")
-        try:
-            # From the problem, not from this task: a mixture may hold two tasks of one name.
-            item = (self.dataset, problem.meta["options"], problem.meta["seed"])
-            score = child("reasoning-gym").call(
-                "hone.tasks.gym:scored", (*item, answer), SCORE_SECONDS, _NEEDS
-            )
-        except Exception as error:
-            return failed(error)
+        # From the problem, not from this task: a mixture may hold two tasks of one name.
+        args = (self.dataset, problem.meta["options"], problem.meta["seed"], answer)
+        return _pool().submit("hone.tasks.gym:scored", args, SCORE_SECONDS, _NEEDS)
+
+    def read(self, problem: Problem, text: str, answer: Answer) -> Verdict:
+        """Reward 1 for a score of exactly 1.0, else 0."""
+        score, written = answer.value, self.parse(text) or ""
         if not math.isfinite(score):
-            return Verdict(None, "error", answer=answer, detail=f"the scorer returned {score}")
+            return Verdict(None, "error", answer=written, detail=f"the scorer returned {score}")
         guard = _GUARDS.get(self.dataset)
-        right = score == 1.0 and (guard is None or guard(answer, str(problem.answer)))
-        return Verdict(float(right), answer=answer, parts={"score": score})
+        right = score == 1.0 and (guard is None or guard(written, str(problem.answer)))
+        return Verdict(float(right), answer=written, parts={"score": score})
 
     def parse(self, text: str) -> str | None:
         """The answer as text, or None if it is empty."""
@@ -133,8 +134,8 @@ def available() -> tuple[list[str], dict[str, str]]:
 
 def _ask(function: str, *args: Any) -> Any:
     try:
-        return child("reasoning-gym").call(f"hone.tasks.gym:{function}", args, GENERATE_SECONDS, _NEEDS)
-    except ChildError as error:
+        return _pool().call(f"hone.tasks.gym:{function}", args, GENERATE_SECONDS, _NEEDS)
+    except WorkerError as error:
         raise TaskError(
             f"reasoning-gym: {str(error).splitlines()[0]}.", "Check `options`, or use another task."
         ) from error
@@ -146,10 +147,14 @@ def _ask(function: str, *args: Any) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def _problem(dataset: str, options: str, index: int, split: Split) -> Problem:
-    return _ask("generated", dataset, options, index, split)
+    return problem_of(_ask("generated", dataset, options, index, split))
 
 
-# What follows runs in the child, where reasoning-gym is imported.
+def _pool() -> Pool:
+    return pool("reasoning-gym")
+
+
+# What follows runs in a worker, where reasoning-gym is imported.
 
 
 def refusal(dataset: str, options: str) -> tuple[str, str] | None:
@@ -188,10 +193,11 @@ def reasons() -> dict[str, str]:
     return found
 
 
-def generated(dataset: str, options: str, index: int, split: Split) -> Problem:
-    """Problem `index` of `split`. Attempt a has the seed `stable_hash(task, options, split, index, a)`.
+def generated(dataset: str, options: str, index: int, split: Split) -> dict[str, Any]:
+    """Problem `index` of `split`, as a JSON value.
 
-    Seeds on which a generator fails are passed over; TaskError if no attempt yields a problem of the split.
+    Attempt a has the seed `stable_hash(task, options, split, index, a)`. Seeds on which a generator fails are passed
+    over; TaskError if no attempt yields a problem of the split.
     """
     cause = ""
     for attempt in range(ATTEMPTS):
@@ -212,7 +218,7 @@ def generated(dataset: str, options: str, index: int, split: Split) -> Problem:
             meta={"seed": seed, "options": options},
         )
         if split_of(problem.id) == split:
-            return problem
+            return problem_value(problem)
     raise TaskError(f"No {split} problem in {ATTEMPTS} draws.{cause}", "Choose options that allow more.")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
 from hone.core.errors import TaskError
 from hone.core.problem import Problem, Split, Task, Verdict, stable_hash
+from hone.core.verifying import verify_all
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,20 @@ class Mixture:
     def verify(self, problem: Problem, text: str) -> Verdict:
         """The verdict of the task that the problem belongs to."""
         return self._of(problem).verify(problem, text)
+
+    async def verify_all(
+        self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """The verdicts of the tasks that the problems belong to, side by side where a task can."""
+        verdicts: dict[int, Verdict] = {}
+        owners = [self._of(problem) for problem in problems]
+        for task in {id(owner): owner for owner in owners}.values():
+            mine = [i for i, owner in enumerate(owners) if owner is task]
+            found = await verify_all(
+                task, [problems[i] for i in mine], [texts[i] for i in mine], trainer_state
+            )
+            verdicts |= dict(zip(mine, found, strict=True))
+        return [verdicts[i] for i in range(len(texts))]
 
     def parse(self, text: str) -> str | None:
         """The whole text without surrounding white space: which task it answers is not known here."""

@@ -18,15 +18,16 @@ BREATH = 0.02  # seconds of judging after which episodes, and interrupts, have t
 class EarlyJudge:
     """Wraps an independent `judge` for one step: every rollout is judged once, early or when it is asked for.
 
-    `begin` is told of rollouts as their episodes end. They are judged one by one in that order, in the thread and the
-    event loop of the caller, for reward functions of users may need the main thread. `score` then answers from what
-    there is and has the rest judged, so its verdicts and their order are those of `judge`.
+    `begin` is told of rollouts as their episodes end. They are judged in that order in the event loop of the caller:
+    one by one where that takes the caller's own time, all that wait at once where the judge works aside. `score` then
+    answers from what there is and has the rest judged, so its verdicts and their order are those of `judge`.
     """
 
     independent = True
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
+        self.aside = judge.aside
         self._queue: deque[Trajectory] = deque()
         self._told: list[Trajectory] = []  # keeps problems alive, so that no identity is used twice
         self._reached: dict[tuple[int, str], deque[Verdict]] = {}  # by the problem's identity and the text
@@ -52,30 +53,39 @@ class EarlyJudge:
         start = self._breath = time.perf_counter()
         try:
             while self._queue and not self._pausing:
-                t = self._queue.popleft()
-                verdict = await self._one(t.problem, t.text, {})
-                self._reached.setdefault((id(t.problem), t.text), deque()).append(verdict)
+                count = len(self._queue) if self.aside else 1
+                taken = [self._queue.popleft() for _ in range(count)]
+                verdicts = await self._some([t.problem for t in taken], [t.text for t in taken], {})
+                for t, verdict in zip(taken, verdicts, strict=True):
+                    self._reached.setdefault((id(t.problem), t.text), deque()).append(verdict)
         finally:
             self.seconds += time.perf_counter() - start
 
-    async def _one(self, problem: Problem, text: str, trainer_state: Mapping[str, Any]) -> Verdict:
-        (verdict,) = await self._judge.score([problem], [text], trainer_state)
+    async def _some(
+        self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        verdicts = await self._judge.score(problems, texts, trainer_state)
         if time.perf_counter() - self._breath > BREATH:
             await asyncio.sleep(0)
             self._breath = time.perf_counter()
-        return verdict
+        return verdicts
 
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
     ) -> list[Verdict]:
         """One verdict for each text, in order."""
-        self._queue.clear()
         self._breath = time.perf_counter()
-        verdicts = []
-        for problem, text in zip(problems, texts, strict=True):
-            early = self._reached.get((id(problem), text))
-            verdicts.append(early.popleft() if early else await self._one(problem, text, trainer_state))
-        return verdicts
+        found: dict[int, Verdict] = {}
+        for i, (problem, text) in enumerate(zip(problems, texts, strict=True)):
+            if early := self._reached.get((id(problem), text)):
+                found[i] = early.popleft()
+        left = [i for i in range(len(texts)) if i not in found]
+        size = max(1, len(left)) if self.aside else 1
+        for start in range(0, len(left), size):
+            some = left[start : start + size]
+            verdicts = await self._some([problems[i] for i in some], [texts[i] for i in some], trainer_state)
+            found |= dict(zip(some, verdicts, strict=True))
+        return [found[i] for i in range(len(texts))]
 
     def same(self, a: Any, b: Any) -> bool:
         """The judge's equality."""

@@ -56,7 +56,7 @@ class RunFolder:
     def append(self, name: str, lines: Iterable[Mapping[str, Any]]) -> None:
         """Append JSON lines, flushed to the operating system before returning."""
         text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
-        # UTF-8 has no halves of surrogate pairs; `backslashreplace` writes them as JSON's own escapes.
+        # A lone surrogate, which a reward's message may hold, is written as the escape that JSON has for it.
         with (self.path / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
 

@@ -10,7 +10,7 @@ from hone.core.method import Method
 from hone.core.problem import Task
 from hone.core.recipe import Recipe
 from hone.engines.cache import CACHE_SHARE, MOST_SLOTS, memory_bytes
-from hone.kernels.logprobs import CHUNK_ELEMENTS
+from hone.kernels.logprobs import chunk_elements
 from hone.policies.layers import decoder_layers
 from hone.policies.token_policy import TokenPolicy
 
@@ -69,7 +69,7 @@ def machine_of(policy: TokenPolicy) -> Machine:
     """The policy's device, and the limits that the engine and the logprob kernel keep on it."""
     kind = policy.device.type
     slots = MOST_SLOTS.get(kind, MOST_SLOTS["cpu"])
-    return Machine(kind, memory_bytes(policy.device), CACHE_SHARE, slots, CHUNK_ELEMENTS)
+    return Machine(kind, memory_bytes(policy.device), CACHE_SHARE, slots, chunk_elements(policy.device))
 
 
 def longest(recipe: Recipe, method: Method, task: Task, policy: TokenPolicy) -> tuple[int, int]:

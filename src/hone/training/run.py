@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +49,16 @@ class Run:
 
 
 def execute(
-    phases: Sequence[Recipe], out: Path, progress: Progress | None = None, resume: bool = False
+    phases: Sequence[Recipe],
+    out: Path,
+    progress: Progress | None = None,
+    resume: bool = False,
+    reward: Callable[..., Any] | None = None,
 ) -> tuple[Run, bool]:
     """Run every phase in turn, each from the last one's `final/`; a single phase lies in `out` itself.
 
-    Returns the last phase's run and whether anything was left to do.
+    `reward` is the callable that `reward: callable:<name>` stands for. Returns the last phase's run and whether
+    anything was left to do.
     """
     watcher = progress or Quiet()
     model: str | None = None
@@ -63,13 +68,15 @@ def execute(
         folder = out if len(phases) == 1 else out / f"phase-{number}"
         if model is not None:
             recipe = recipe.model_copy(update={"model": model})
-        worked = _execute_one(recipe, folder, watcher, resume) or worked
+        worked = _execute_one(recipe, folder, watcher, resume, reward) or worked
         run = Run(folder)
         model = str(run.final)
     return run, worked
 
 
-def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -> bool:
+def _execute_one(
+    recipe: Recipe, path: Path, progress: Progress, resume: bool, reward: Callable[..., Any] | None
+) -> bool:
     """Run one phase. Returns False if it was finished already."""
     folder = RunFolder(path)
     resume = resume and (path / "recipe.yaml").exists()
@@ -77,7 +84,7 @@ def _execute_one(recipe: Recipe, path: Path, progress: Progress, resume: bool) -
         if resume:
             held.enter_context(locked(path))
             _want_checkpoint(folder)
-        session = open_session(recipe, folder, progress, resume)
+        session = open_session(recipe, folder, progress, resume, reward)
         if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
             return False
         settled = settle(recipe, session.plan).dump()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,8 +24,7 @@ from hone.core.stages import Judge, State
 from hone.engines import choose
 from hone.policies.loading import load_policy
 from hone.policies.token_policy import TokenPolicy
-from hone.rewards import CallableJudge, CallableReward, TaskJudge
-from hone.tasks import make, verifiers
+from hone.tasks import make
 from hone.training import checkpoint
 from hone.training.ahead import Ahead
 from hone.training.budget import Shortage, TokenBudget
@@ -33,6 +32,7 @@ from hone.training.context import PolicyRole, StepContext
 from hone.training.data import Data, prepare
 from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
+from hone.training.judging import build_judge, notice
 from hone.training.optimizer import learning_rate, make_optimizer
 from hone.training.planning import SETTLED, adopt, plan_of, settle
 from hone.training.planning import notes as plan_notes
@@ -201,8 +201,16 @@ def identity(recipe: Recipe) -> str:
     return recipe.model_copy(update={k: Recipe.model_fields[k].get_default() for k in RESUMABLE}).digest()
 
 
-def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: bool = False) -> Session:
+def open_session(
+    recipe: Recipe,
+    folder: RunFolder,
+    progress: Progress,
+    resume: bool = False,
+    reward: Callable[..., Any] | None = None,
+) -> Session:
     """Build a run's objects. With `resume`, from the newest checkpoint of `folder`, whose files are cut back to it.
+
+    `reward` is the callable that the recipe's `reward: callable:<name>` stands for.
 
     Raises the error of whatever cannot be built, and CheckpointError if the folder belongs to another recipe.
     """
@@ -244,6 +252,9 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
     recipe, note = _fit_evaluation(recipe, eval_task)
     if note:
         progress.note(note)
+    judge = build_judge(task, reward or recipe.reward)
+    if note := notice(judge):
+        progress.note(note)
     plan = plan_of(recipe, method, task, policy)
     recipe = settle(recipe, plan)
     for note in plan_notes(plan):
@@ -256,8 +267,8 @@ def open_session(recipe: Recipe, folder: RunFolder, progress: Progress, resume: 
         )
         progress.note(f"compiling the model's layers took {opening['compile']:.0f} s")
     session = Session(
-        recipe, method, task, eval_task, build_judge(task, recipe.reward), build_judge(eval_task, recipe.reward),
-        policy, reference, engine, optimizer, folder, progress,
+        recipe, method, task, eval_task, judge, build_judge(eval_task, reward or recipe.reward), policy, reference,
+        engine, optimizer, folder, progress,
         curriculum_state=method.curriculum.init(task, recipe.seed), data=data,
         plan=plan, budget=TokenBudget(plan.max_tokens), opening=opening,
     )  # fmt: skip
@@ -287,11 +298,17 @@ def _go_ahead(session: Session) -> None:
             "Use a curriculum that keeps no state, such as `uniform`, or leave `one_step_off` out.",
         )
     session.ahead = Ahead()
+    session.policy.repeatable = False  # a thread samples during the backward pass
     size = sum(p.numel() * p.element_size() for p in session.policy.model.parameters())
     session.progress.note(
         f"`one_step_off` keeps a second copy of the weights ({size / 1e6:,.0f} MB). Where it rests to evaluate or to "
         "write a checkpoint, the next step is sampled anew, so a resumed run is the uninterrupted one bit for bit only "
         "if both rest at the same steps"
+        + (
+            ", and on a GPU not in the last bits of its gradients"
+            if session.policy.device.type == "cuda"
+            else ""
+        )
     )
 
 
@@ -316,20 +333,6 @@ def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
     settings = recipe.eval.model_copy(update={"problems": size})
     words = f"the held-out split of {task.name} has {size} problems, so `eval.problems` is {size}"
     return recipe.model_copy(update={"eval": settings}), words
-
-
-def build_judge(task: Task, reward: str | None) -> Judge:
-    """Who judges: the task itself, a verifier by name, or a function as `module.py:function`."""
-    if reward is None:
-        return TaskJudge(task)
-    if reward.partition(":")[0] in verifiers.VERIFIERS:
-        return TaskJudge(verifiers.make_verifier(reward))
-    if ".py:" in reward:
-        return CallableJudge(CallableReward(reward), task)
-    raise RecipeError(
-        f"`reward: {reward}` is neither a verifier nor a function.",
-        f"Name one of {', '.join(verifiers.VERIFIERS)}, or write `path/to/module.py:function`.",
-    )
 
 
 def _restore(session: Session, path: Path, state: checkpoint.TrainerState) -> None:

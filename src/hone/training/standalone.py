@@ -15,8 +15,8 @@ from hone.tasks import make
 from hone.training.data import prepare_evaluation
 from hone.training.evaluate import evaluate
 from hone.training.folder import RunFolder
+from hone.training.judging import Reward, build_judge
 from hone.training.prompts import Room
-from hone.training.session import build_judge
 
 
 def evaluate_model(
@@ -37,7 +37,7 @@ def evaluate_model(
     device: str = "auto",
     dtype: str = "auto",
     split: Split = "test",
-    reward: str | None = None,
+    reward: Reward = None,
     trust_remote_code: bool = False,
 ) -> dict[str, Any]:
     """One line as eval.jsonl holds it. A run folder stands for its `final/` model and its own answer length."""

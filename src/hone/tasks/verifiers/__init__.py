@@ -1,6 +1,7 @@
 """Verifiers: what a text's answer is, and whether it is right."""
 
 from hone.tasks.verifiers.choice import Choice as Choice
+from hone.tasks.verifiers.code import Code as Code
 from hone.tasks.verifiers.contract import Verifier as Verifier
 from hone.tasks.verifiers.exact import Exact as Exact
 from hone.tasks.verifiers.math import Math as Math

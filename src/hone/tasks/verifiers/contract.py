@@ -1,12 +1,16 @@
-"""What every verifier offers, and the one way in which a verdict is reached from it."""
+"""What every verifier offers, and the ways in which a verdict is reached from it."""
 
 from __future__ import annotations
 
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from typing import Any, Protocol
 
-from hone.core.loading import describe
 from hone.core.problem import Problem, Verdict
-from hone.tasks.isolated import ChildError
+from hone.isolation.pool import Answer
+from hone.isolation.values import failed
 
 
 class Verifier(Protocol):
@@ -52,7 +56,40 @@ def judge(verifier: Verifier, problem: Problem, text: str) -> Verdict:
     return Verdict(float(right), answer=answer, detail="" if answer is not None else "no answer found")
 
 
-def failed(error: Exception) -> Verdict:
-    """The verdict for an exception, one that happened in a child process included."""
-    detail = str(error) if isinstance(error, ChildError) else describe(error)
-    return Verdict(None, "timeout" if isinstance(error, TimeoutError) else "error", detail=detail)
+class InWorkers(ABC):
+    """A verifier whose judgement is made in workers: it says what to ask, and what the answer means."""
+
+    @abstractmethod
+    def ask(self, problem: Problem, text: str) -> Future[Answer] | Verdict:
+        """The call that judges `text`, or the verdict where none is needed."""
+
+    @abstractmethod
+    def read(self, problem: Problem, text: str, answer: Answer) -> Verdict:
+        """The verdict that an answer means."""
+
+    def verify(self, problem: Problem, text: str) -> Verdict:
+        """Judge `text` as an attempt at `problem`. An exception, a time-out, a crash is a status. Never raises."""
+        return self._settled(problem, text, self._asked(problem, text))
+
+    async def verify_all(
+        self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """One verdict for each of `texts[R]`, in their order, judged side by side."""
+        asked = [self._asked(p, t) for p, t in zip(problems, texts, strict=True)]
+        calls = [asyncio.wrap_future(one) for one in asked if isinstance(one, Future)]
+        await asyncio.gather(*calls, return_exceptions=True)
+        return [self._settled(p, t, one) for p, t, one in zip(problems, texts, asked, strict=True)]
+
+    def _asked(self, problem: Problem, text: str) -> Future[Answer] | Verdict:
+        try:
+            return self.ask(problem, text)
+        except Exception as error:
+            return failed(error)
+
+    def _settled(self, problem: Problem, text: str, asked: Future[Answer] | Verdict) -> Verdict:
+        if isinstance(asked, Verdict):
+            return asked
+        try:
+            return self.read(problem, text, asked.result())
+        except Exception as error:
+            return failed(error)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from hone.core.problem import Problem, Verdict
-from hone.tasks.isolated import child
-from hone.tasks.verifiers.contract import failed
+from hone.isolation.pool import Answer, pool
+from hone.tasks.verifiers.contract import InWorkers
 from hone.tasks.verifiers.reading import plain, tail
 
 SEARCHED = 10_000  # characters, from the end: the extraction is quadratic in the number of numbers
@@ -16,7 +17,7 @@ _HERE = "hone.tasks.verifiers.math"
 
 
 @dataclass(frozen=True)
-class Math:
+class Math(InWorkers):
     """Equality as math-verify decides it: `1/2`, `0.5`, `50%` and `$\\frac{1}{2}$` are the same.
 
     LaTeX is read between `$`, `\\(`, `\\[` or in `\\boxed{}`; plain numbers anywhere. Searched are the last
@@ -27,8 +28,8 @@ class Math:
     name: str = field(default="math", init=False)
 
     def parse(self, text: str) -> str | None:
-        """The answer as LaTeX, or None. TimeoutError or ChildError if it cannot be decided."""
-        return self._ask("read_answer", plain(tail(text, SEARCHED)))
+        """The answer as LaTeX, or None. TimeoutError or WorkerError if it cannot be decided."""
+        return self._submit("read_answer", plain(tail(text, SEARCHED))).result().value
 
     def gold(self, answer: Any) -> str:
         """The problem's answer as text; ValueError if it is empty. Reading it is left to `verify`."""
@@ -39,36 +40,37 @@ class Math:
 
     def same(self, a: str | None, b: str | None) -> bool:
         """Mathematical equality of two parsed answers."""
-        return a is not None and b is not None and (a == b or self._ask("equal", a, b))
+        return a is not None and b is not None and (a == b or self._submit("equal", a, b).result().value)
 
     def key(self, answer: str | None) -> str:
         """One key for all: no cheaper form of an expression is equal wherever the expressions are."""
         return "" if answer is None else "expression"
 
-    def verify(self, problem: Problem, text: str) -> Verdict:
-        """Reward 1 if the expression in `text` equals the problem's, else 0."""
-        try:
-            right, answer = self._ask("judged", self.gold(problem.answer), plain(tail(text, SEARCHED)))
-        except Exception as error:
-            return failed(error)
-        return Verdict(float(right), answer=answer, detail="" if answer is not None else "no answer found")
+    def ask(self, problem: Problem, text: str) -> Future[Answer]:
+        """Whether the expression in `text` equals the problem's."""
+        return self._submit("judged", self.gold(problem.answer), plain(tail(text, SEARCHED)))
 
-    def _ask(self, function: str, *args: str) -> Any:
-        return child("math").call(f"{_HERE}:{function}", args, self.seconds, needs=("math_verify",))
+    def read(self, problem: Problem, text: str, answer: Answer) -> Verdict:
+        """Reward 1 if it does, else 0."""
+        right, found = answer.value
+        return Verdict(float(right), answer=found, detail="" if found is not None else "no answer found")
+
+    def _submit(self, function: str, *args: str) -> Future[Answer]:
+        return pool("math").submit(f"{_HERE}:{function}", args, self.seconds, needs=["math_verify"])
 
 
 def read_answer(text: str) -> str | None:
-    """What math-verify reads in `text`, as LaTeX. Runs in the child."""
+    """What math-verify reads in `text`, as LaTeX. Runs in a worker."""
     return _latex(_read(text))
 
 
 def equal(a: str, b: str) -> bool:
-    """Whether two answers that `read_answer` returned are equal. Runs in the child."""
+    """Whether two answers that `read_answer` returned are equal. Runs in a worker."""
     return _equal(_read_gold(a), _read_gold(b))
 
 
 def judged(gold: str, text: str) -> tuple[bool, str | None]:
-    """Whether `text` gives the answer `gold`, and what it gives. Runs in the child."""
+    """Whether `text` gives the answer `gold`, and what it gives. Runs in a worker."""
     answer = _read(text)
     return bool(answer) and _equal(_read_gold(gold), answer), _latex(answer)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 from hone.core.errors import TaskError
 from hone.core.problem import Problem, Verdict
-from hone.tasks.isolated import child
-from hone.tasks.verifiers.contract import judge
+from hone.isolation.pool import Answer, pool
+from hone.tasks.verifiers.contract import InWorkers
 from hone.tasks.verifiers.exact import canonical
 from hone.tasks.verifiers.reading import final, tail
 
@@ -17,7 +18,7 @@ SEARCHED = 100_000  # characters, from the end
 
 
 @dataclass(frozen=True)
-class Regex:
+class Regex(InWorkers):
     """The answer is the last match of `pattern` (its first group, if it has groups), compared as `exact`
     does.
 
@@ -39,9 +40,7 @@ class Regex:
 
     def parse(self, text: str) -> str | None:
         """The last match, or None. TimeoutError if the search takes longer than `seconds`."""
-        args = (self.pattern, tail(text, SEARCHED))
-        found = child("regex").call("hone.tasks.verifiers.regex:last_match", args, self.seconds)
-        return None if found is None else canonical(found) or None
+        return self._found(self._search(text).result())
 
     def gold(self, answer: Any) -> str:
         """The problem's answer as text; ValueError if it is empty."""
@@ -58,9 +57,24 @@ class Regex:
         """The string."""
         return answer or ""
 
-    def verify(self, problem: Problem, text: str) -> Verdict:
-        """Reward 1 if what the pattern finds in `text` is the problem's answer, else 0."""
-        return judge(self, problem, text)
+    def ask(self, problem: Problem, text: str) -> Future[Answer]:
+        """What the pattern finds in `text`. ValueError if the problem's answer is empty."""
+        self.gold(problem.answer)
+        return self._search(text)
+
+    def read(self, problem: Problem, text: str, answer: Answer) -> Verdict:
+        """Reward 1 if it is the problem's answer, else 0."""
+        found = self._found(answer)
+        detail = "" if found is not None else "no answer found"
+        return Verdict(float(self.same(found, self.gold(problem.answer))), answer=found, detail=detail)
+
+    def _search(self, text: str) -> Future[Answer]:
+        args = (self.pattern, tail(text, SEARCHED))
+        return pool("regex").submit("hone.tasks.verifiers.regex:last_match", args, self.seconds)
+
+    @staticmethod
+    def _found(answer: Answer) -> str | None:
+        return None if answer.value is None else canonical(answer.value) or None
 
 
 def last_match(pattern: str, text: str) -> str | None:

@@ -113,7 +113,8 @@ class Bench:
                 f"A step sampled {sampled} tokens, the schedule has {sum(self.workload.schedule())}.",
                 "Report this: it is a bug.",
             )
-        phases = {name: value for name, value in session.seconds.items() if name != "step"}
+        inside = ("step", "reward_overlapped")  # the whole, and a part of sampling
+        phases = {name: value for name, value in session.seconds.items() if name not in inside}
         norm = float(self._progress.line["grad_norm"])
         return Step(seconds, phases, sampled, ledger.trained_tokens - before[1], norm)
 
