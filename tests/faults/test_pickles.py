@@ -29,7 +29,9 @@ def loads(tree: ast.AST) -> list[str]:
             if (node.value.id, node.attr) in CALLS:
                 found.append(f"{node.value.id}.{node.attr}")
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr == "recv" and not node.args:  # a multiprocessing connection unpickles what it reads
+            if (
+                node.func.attr == "recv" and not node.args
+            ):  # a multiprocessing connection unpickles what it reads
                 found.append("recv")
         elif isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "weights_only"):
             found.append(node.arg)
