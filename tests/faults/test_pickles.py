@@ -28,8 +28,11 @@ def loads(tree: ast.AST) -> list[str]:
         elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if (node.value.id, node.attr) in CALLS:
                 found.append(f"{node.value.id}.{node.attr}")
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "recv":
-            found.append("recv")  # of a multiprocessing connection, which unpickles what it reads
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if (
+                node.func.attr == "recv" and not node.args
+            ):  # a multiprocessing connection unpickles what it reads
+                found.append("recv")
         elif isinstance(node, ast.keyword) and node.arg in ("allow_pickle", "weights_only"):
             found.append(node.arg)
     return found

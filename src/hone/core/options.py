@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, get_args, get_origin
+from collections.abc import Iterable, Mapping, Sequence
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from hone.core.errors import RecipeError, nearest
 
@@ -26,24 +27,25 @@ def misplaced_truth(value: Any, annotation: Any) -> bool:
     """Whether `value`, or an element of the list or mapping that it is, is a truth value that `annotation` has no
     place for. Text and numbers would otherwise be made of it, for True is 1 in Python.
     """
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     if isinstance(value, bool):
-        return not _takes_truth(annotation)
-    if isinstance(value, list | tuple):
-        return any(misplaced_truth(element, annotation) for element in value)
-    if isinstance(value, Mapping) and _takes_mapping(annotation):
-        return any(misplaced_truth(element, annotation) for element in value.values())
-    return False
+        return not any(kind in (bool, Any, object) or value in _literals(kind) for kind in kinds)
+    if isinstance(value, Mapping):
+        wanted = [part for kind in kinds if _is(kind, Mapping) for part in get_args(kind)[1:]]
+        elements: Iterable[Any] = value.values()
+    elif isinstance(value, list | tuple):
+        wanted = [part for kind in kinds if _is(kind, Sequence) for part in get_args(kind) if part is not ...]
+        elements = value
+    else:
+        return False
+    return bool(wanted) and any(all(misplaced_truth(e, part) for part in wanted) for e in elements)
 
 
-def _takes_truth(annotation: Any) -> bool:
-    if any(annotation is taker for taker in (bool, Any, object, True, False)):
-        return True
-    return any(_takes_truth(part) for part in get_args(annotation))
+def _literals(kind: Any) -> tuple[Any, ...]:
+    """The truth values that a Literal lists: 1 equals True, so they are looked for by type."""
+    return tuple(v for v in get_args(kind) if isinstance(v, bool)) if get_origin(kind) is Literal else ()
 
 
-def _takes_mapping(annotation: Any) -> bool:
-    """Whether a mapping is wanted as such, and not as the options of something that checks them itself."""
-    origin = get_origin(annotation) or annotation
-    if isinstance(origin, type) and issubclass(origin, Mapping):
-        return True
-    return any(_takes_mapping(part) for part in get_args(annotation))
+def _is(kind: Any, base: type) -> bool:
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, base)
