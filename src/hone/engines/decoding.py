@@ -17,11 +17,11 @@ import torch
 from hone.core.errors import EngineError
 from hone.core.noise import uniforms
 from hone.core.sampling import SampleRequest, SamplingParams
-from hone.engines.attention import PrefixBlock, length_buckets, plan_prefixes
+from hone.engines.attention import PrefixBlock, length_buckets
 from hone.engines.cache import PrefixStore, SuffixCache
 from hone.engines.native_model import NativeModel
+from hone.engines.plain_steps import Steps
 from hone.engines.prefix_pool import PrefixPool
-from hone.engines.sampler import draw, settings
 from hone.engines.stops import Stops
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class Decoding:
     def __init__(
         self,
         model: NativeModel,
+        steps: Steps,
         stops: Stops,
         store: PrefixStore,
         suffixes: SuffixCache,
@@ -131,9 +132,9 @@ class Decoding:
         chunk: int,
         look: Look,
     ) -> None:
-        self._model, self._stops, self._store, self._suffixes = model, stops, store, suffixes
+        self._model, self._steps, self._stops = model, steps, stops
+        self._store, self._suffixes = store, suffixes
         self._work, self._slots, self._chunk, self._look = work, slots, chunk, look
-        self._table = settings(work.params, model.device)
         self._admitted = 0  # rollouts that have had a slot
         self._rollouts = np.empty(0, np.int64)  # of each row
         self._found: list[tuple[PrefixBlock, int]] = []  # each row's prefix
@@ -150,16 +151,16 @@ class Decoding:
         self, hidden: Float[torch.Tensor, "rows width"]
     ) -> tuple[Int[torch.Tensor, "rows"], npt.NDArray[np.bool_]]:
         """Sample a chunk of tokens for every row and record it. Returns the last tokens and which rows have ended."""
-        work, rollouts, device = self._work, self._rollouts, self._model.device
+        work, rollouts = self._work, self._rollouts
         start = work.lengths[rollouts]
         columns = start[:, None] + np.arange(self._chunk)
-        noise = torch.from_numpy(work.noise[rollouts[:, None], columns]).to(device)
+        noise = work.noise[rollouts[:, None], columns]
         tokens: list[torch.Tensor] = []
         logprobs: list[torch.Tensor] = []
         for step in range(self._chunk):
             if step:
-                hidden = self._decode(tokens[-1], start + step - 1)
-            drawn, chosen = draw(self._model.logits(hidden), noise[:, step], self._settings)
+                hidden = self._steps.decode(tokens[-1], start + step - 1)
+            drawn, chosen = self._steps.draw(hidden, noise[:, step])
             tokens.append(drawn)
             logprobs.append(chosen)
         ended = work.record(
@@ -179,7 +180,7 @@ class Decoding:
         fixed.
         """
         if not ended.any():
-            return self._decode(tokens, self._work.lengths[self._rollouts] - 1)
+            return self._steps.decode(tokens, self._work.lengths[self._rollouts] - 1)
         free = np.flatnonzero(ended)
         taken, left = np.split(free, [min(len(free), len(self._work.prefixes) - self._admitted)])
         size = len(ended) - len(left)
@@ -196,7 +197,7 @@ class Decoding:
             return fresh
         written = self._work.lengths[self._rollouts] - 1
         written[taken] = 0
-        hidden = self._decode(tokens[torch.from_numpy(order).to(tokens.device)], written)
+        hidden = self._steps.decode(tokens[torch.from_numpy(order).to(tokens.device)], written)
         if len(taken):
             hidden[torch.from_numpy(taken).to(hidden.device)] = fresh
         return hidden
@@ -219,11 +220,7 @@ class Decoding:
             self._rollouts[row] = self._admitted
             self._admitted += 1
         if len(self._rollouts):
-            device = self._model.device
-            lengths = np.array([block.lengths[index] for block, index in self._found])
-            self._prefix_lengths = torch.from_numpy(lengths).to(device)
-            self._plan = plan_prefixes(self._found, device)
-            self._settings = self._table.rows(work.kinds[self._rollouts])
+            self._steps.arrange(self._found, work.kinds[self._rollouts])
         return torch.stack(hidden) if hidden else torch.empty(0)
 
     def _prefill(self) -> None:
@@ -231,18 +228,3 @@ class Decoding:
         buckets = self._work.waiting_prefixes(self._admitted, self._store)
         live = {found[0] for found in self._found if found is not None}
         self._store.add({self._model.prefill(bucket): bucket for bucket in buckets}, live)
-
-    def _decode(
-        self, tokens: Int[torch.Tensor, "rows"], written: npt.NDArray[np.int64]
-    ) -> Float[torch.Tensor, "rows width"]:
-        """Hidden states after `tokens`, of which row i's goes to place `written[i]` of its slot."""
-        place = torch.from_numpy(written).to(tokens.device)
-        used = int(written.max()) + 1
-        bias = None
-        if written.min() + 1 < used:
-            last = place.repeat_interleave(self._model.num_kv)
-            beyond = torch.arange(used, device=tokens.device) > last[:, None]
-            bias = torch.zeros(beyond.shape, dtype=self._model.dtype, device=tokens.device)
-            bias = bias.masked_fill_(beyond, -torch.inf)[:, None]
-        cache = self._suffixes.view(place, used)
-        return self._model.decode(tokens, self._prefix_lengths + place, cache, bias, self._plan)

@@ -9,19 +9,36 @@ import numpy.typing as npt
 import torch
 
 from hone.core.errors import EngineError
-from hone.core.sampling import Completion, SampledPolicy, SampleRequest
+from hone.core.sampling import Completion, SampledPolicy, SampleRequest, SamplingParams
 from hone.engines.barrier import BarrierEngine
 from hone.engines.cache import CACHE_SHARE, PrefixStore, SuffixCache, memory_bytes, resolve_slots
 from hone.engines.checks import end_tokens
 from hone.engines.decoding import Decoding, Look, Work, plan_work
 from hone.engines.native_model import NativeModel, unsupported
+from hone.engines.plain_steps import PlainSteps, Steps
 from hone.engines.static_batch import StaticBatch, has_triton
 from hone.engines.static_decoding import StaticDecoding
 from hone.engines.stops import Stops
+from hone.kernels.numba_jit import has_numba
 
 # Tokens sampled between two looks at what has ended: each look makes a GPU wait.
 CHUNK = {"cpu": 1, "cuda": 16}
 STATIC_DEVICES = {"cuda"}  # decode by steps of fixed shape, which can be captured and replayed
+
+
+def has_kernels(model: NativeModel) -> bool:
+    """Whether compiled kernels decode `model` on a CPU."""
+    silu = model.model.config.hidden_act in ("silu", "swish")
+    return silu and model.device.type == "cpu" and model.dtype == torch.float32
+
+
+def choose_steps(model: NativeModel, cache: SuffixCache, params: Sequence[SamplingParams]) -> Steps:
+    """Compiled kernels where they serve and numba is installed, else plain torch."""
+    if has_kernels(model) and has_numba():
+        from hone.engines.compiled_steps import CompiledSteps
+
+        return CompiledSteps(model, cache, params)
+    return PlainSteps(model, cache, params)
 
 
 class NativeEngine(BarrierEngine):
@@ -53,6 +70,8 @@ class NativeEngine(BarrierEngine):
         self._suffixes = SuffixCache()
         self._store = PrefixStore(int(CACHE_SHARE * memory_bytes(self._model.device)))
         self._static = self._make_static()
+        if has_kernels(self._model) and not has_numba():
+            self.note = "Decoding without compiled kernels, which is slower: install `numba` for them."
         if self._static is not None and not has_triton():
             self.note = (
                 "Decoding without Triton's kernels, which is slower: install `hone-rl[kernels]` for them."
@@ -78,6 +97,7 @@ class NativeEngine(BarrierEngine):
         """Drop prefixes and the cache of rollouts' own tokens; the next call makes them again."""
         self._store.clear()
         self._suffixes = SuffixCache()
+        self._model.products = []
         self._static = self._make_static()
 
     def run(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:
@@ -111,7 +131,8 @@ class NativeEngine(BarrierEngine):
         model.prepare(max(len(p) for p in work.prefixes) + work.width)
         shape = (model.num_layers, 2, slots, model.num_kv, work.width, model.head_dim)
         self._suffixes.ensure(shape, model.dtype, model.device)
-        Decoding(model, self._stops, self._store, self._suffixes, work, slots, self._chunk, look).run()
+        steps = choose_steps(model, self._suffixes, work.params)
+        Decoding(model, steps, self._stops, self._store, self._suffixes, work, slots, self._chunk, look).run()
 
     def _completion(self, work: Work, rollout: int) -> Completion:
         """What a rollout that has ended came to."""

@@ -16,6 +16,7 @@ from hone.core.errors import EngineError
 from hone.engines.attention import PrefixBlock, PrefixPlan, causal_attention, decode_attention
 from hone.engines.cache import SuffixView
 from hone.engines.norms import Norm
+from hone.engines.products import Linear
 from hone.engines.weights import ComputeWeights
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class NativeModel:
         self.model = model
         self._autocast = autocast
         self.version = 0  # of the weights that were taken last
+        self.products: list[Linear] = []  # the layers of `matrices`, once a CPU's decode steps have made them
         self._compute: ComputeWeights | None = None
         self._norms: list[_LayerNorms] = []
         self._last_norm: Norm
@@ -176,7 +178,16 @@ class NativeModel:
         table = getattr(self, "_cos", None)
         if table is None or table.dtype != residual_dtype or table.device != self.device:
             self._cos = self._sin = torch.empty(0, self.head_dim, dtype=residual_dtype, device=self.device)
+        self.products = []
         self.version = version
+
+    def matrices(self) -> list[tuple[Tensor, Tensor | None]]:
+        """Matrices and biases: qkv, out, gate_up and down of layer after layer, then the head."""
+        names = "qkv", "out", "gate_up", "down"
+        layers = [
+            (getattr(layer, name), getattr(layer, f"{name}_bias")) for layer in self.layers for name in names
+        ]
+        return [*layers, (self.head, self.head_bias)]
 
     def _take_norms(self) -> None:
         """The norms with their present weights, in the storage that they have."""
@@ -224,6 +235,12 @@ class NativeModel:
     def rotary(self, positions: Int[Tensor, "N"]) -> tuple[Float[Tensor, "N D"], Float[Tensor, "N D"]]:
         """Cosines and sines of positions; the first half of the sines is negated."""
         return self._cos[positions], self._sin[positions]
+
+    def rotary_table(self, index: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
+        """Cosines and sines of all positions that are prepared; without columns for a layer that does not rotate."""
+        if self.rotates[index]:
+            return self._cos, self._sin
+        return self._cos[:, :0], self._sin[:, :0]
 
     def logits(self, hidden: Float[Tensor, "rows width"]) -> Float[Tensor, "rows vocabulary"]:
         """Next-token logits of last hidden states."""

@@ -1,0 +1,193 @@
+"""Decode steps by compiled kernels, on a CPU in float32: ten launches a layer, each row attending to its own length.
+
+What lies between two matrix products is one kernel. Buffers are made when the batch changes, and nothing is allocated or
+turned into a view in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hone.core.sampling import SamplingParams
+from hone.engines.attention import BlockQueries, PrefixBlock, PrefixPlan, plan_prefixes
+from hone.engines.cache import CACHE_SHARE, SuffixCache, memory_bytes
+from hone.engines.native_model import NativeModel
+from hone.engines.plain_steps import PlainSteps
+from hone.engines.products import Linear, make_linears
+from hone.kernels import decode_numba as kernels
+from hone.kernels import numba_jit
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+_NOTHING = np.empty((0, 0), np.float32)
+_flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+
+
+class Buffer:
+    """A tensor with the array that is the same memory."""
+
+    def __init__(self, *shape: int) -> None:
+        self.tensor = torch.zeros(shape)
+        self.array: Floats = self.tensor.numpy()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The prefixes of one block: what their attention reads, and where its results go."""
+
+    block: BlockQueries
+    bias: Tensor | None
+    queries: Float[Tensor, "P Hkv Q D"]
+    shared: Float[Tensor, "P Hkv Q D"]
+    lse: Float[Tensor, "P Hkv Q"]
+
+
+class Frame:
+    """The buffers of a batch, and where each row's queries lie among those of its group."""
+
+    def __init__(self, model: NativeModel, plan: PrefixPlan, rows: int) -> None:
+        heads, num_kv, dim = model.num_heads, model.num_kv, model.head_dim
+        width, inner = model.model.config.hidden_size, model.layers[0].down.shape[1]
+        self.x, self.normed = Buffer(rows, width), Buffer(rows, width)
+        self.attended, self.gated = Buffer(rows, heads * dim), Buffer(rows, inner)
+        self.attended_heads = self.attended.array.reshape(rows, heads, dim)
+        cells = sum(len(part.grid) for part in plan.parts)
+        self.queries, self.shared = Buffer(cells * heads * dim), Buffer(cells * heads * dim)
+        self.lse = Buffer(cells * heads)
+        at, stride = np.empty((2, cells), np.int64)
+        self.parts: list[_Part] = []
+        start = 0
+        for part in plan.parts:
+            count, size = len(part.keys_values[0][0]), len(part.grid)
+            group = size // count
+            span, shape = slice(start * heads, (start + size) * heads), (count, num_kv, -1)
+            wide = slice(span.start * dim, span.stop * dim)
+            prefix, member = np.divmod(np.arange(size), group)
+            stride[start : start + size] = group * heads // num_kv * dim
+            at[start : start + size] = (
+                wide.start + (prefix * group * heads + member * (heads // num_kv)) * dim
+            )
+            queries, shared = (b.tensor[wide].view(*shape, dim) for b in (self.queries, self.shared))
+            bias = None if part.bias is None else part.bias.expand(-1, num_kv, queries.shape[2], -1)
+            self.parts.append(_Part(part, bias, queries, shared, self.lse.tensor[span].view(shape)))
+            start += size
+        cell_of = slice(rows) if plan.places is None else plan.places.numpy()
+        self.at, self.stride = at[cell_of], stride[cell_of]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What one layer reads, as the kernels and products take it."""
+
+    before_attention: Floats
+    before_mlp: Floats
+    head_norms: Floats  # [H + Hkv, D], or no columns
+    cos: Floats
+    sin: Floats
+    keys: Floats
+    values: Floats
+    linears: Sequence[Linear]  # qkv, out, gate_up, down
+
+
+class CompiledSteps:
+    """Steps of `model` on `cache`, for rollouts sampled under `params`. Make it anew for every call of the engine."""
+
+    def __init__(self, model: NativeModel, cache: SuffixCache, params: Sequence[SamplingParams]) -> None:
+        self._model = model
+        self._plain = PlainSteps(model, cache, params)
+        self._truncates = any(p.truncates for p in params)
+        self._temperatures = np.array([p.temperature for p in params], np.float32)
+        self._scale = np.float32(model.scale)
+        self._heads = -1, model.num_heads + 2 * model.num_kv, model.head_dim
+        base = model.model.model
+        self._eps = np.float32(base.norm.variance_epsilon)
+        self._embedding = base.embed_tokens.weight.detach()
+        self._last_norm = _array(base.norm.weight)
+        if not model.products:
+            budget = int(CACHE_SHARE * memory_bytes(model.device))
+            model.products = make_linears(model.matrices(), budget)
+        self._head = model.products[-1]
+        self._layers = [self._layer(index, cache.tensor[index]) for index in range(model.num_layers)]
+        numba_jit.use_torch_threads()
+
+    def _layer(self, index: int, cache: Float[Tensor, "2 slots Hkv T D"]) -> _Layer:
+        model = self._model
+        layer = model.model.model.layers[index]
+        attention, turned = layer.self_attn, model.num_heads + model.num_kv
+        norms = np.empty((turned, 0), np.float32)
+        if hasattr(attention, "q_norm"):
+            each = (attention.q_norm, model.num_heads), (attention.k_norm, model.num_kv)
+            norms = np.concatenate([np.tile(_array(norm.weight), (count, 1)) for norm, count in each])
+        cos, sin = model.rotary_table(index)
+        return _Layer(
+            before_attention=_array(layer.input_layernorm.weight),
+            before_mlp=_array(layer.post_attention_layernorm.weight),
+            head_norms=norms, cos=cos.numpy(), sin=sin.numpy(),
+            keys=cache[0].numpy(), values=cache[1].numpy(),
+            linears=model.products[4 * index : 4 * index + 4],
+        )  # fmt: skip
+
+    def arrange(self, found: Sequence[tuple[PrefixBlock, int]], kinds: npt.NDArray[np.int64]) -> None:
+        """Make buffers for a batch that has changed."""
+        if self._truncates:
+            self._plain.arrange(found, kinds)
+        self._row_temperatures = self._temperatures[kinds]
+        self._prefix_lengths = np.array([block.lengths[index] for block, index in found])
+        self._frame = Frame(self._model, plan_prefixes(found, self._model.device), len(found))
+
+    def draw(
+        self, hidden: Float[Tensor, "rows width"], noise: npt.NDArray[np.float64]
+    ) -> tuple[Int[Tensor, "rows"], Float[Tensor, "rows"]]:
+        """Tokens and their logprobs, of last hidden states; by the plain sampler where some row excludes tokens."""
+        if self._truncates:
+            return self._plain.draw(hidden, noise)
+        tokens, logprobs = torch.empty(len(noise), dtype=torch.int64), torch.empty(len(noise))
+        kernels.draw(
+            self._head(hidden).numpy(), noise, self._row_temperatures, tokens.numpy(), logprobs.numpy()
+        )
+        return tokens, logprobs
+
+    def decode(self, tokens: Int[Tensor, "rows"], written: Ints) -> Float[Tensor, "rows width"]:
+        """Hidden states after `tokens`."""
+        f, eps = self._frame, self._eps
+        normed = f.normed.tensor
+        positions = self._prefix_lengths + written
+        torch.index_select(self._embedding, 0, tokens, out=f.x.tensor)
+        added = _NOTHING
+        for index, layer in enumerate(self._layers):
+            qkv, out, gate_up, down = layer.linears
+            kernels.add_and_norm(f.x.array, added, layer.before_attention, eps, f.normed.array)
+            kernels.turn_and_store(
+                qkv(normed).numpy().reshape(self._heads), layer.head_norms, eps, layer.cos, layer.sin, positions, written,
+                layer.keys, layer.values, f.at, f.stride, self._scale, f.queries.array,
+            )  # fmt: skip
+            for part in f.parts:
+                keys, values = part.block.keys_values[index]
+                shared, lse = _flash(part.queries, keys, values, attn_mask=part.bias, scale=1.0)
+                part.shared.copy_(shared)
+                part.lse.copy_(lse)
+            kernels.merge_own(
+                f.queries.array, f.shared.array, f.lse.array, f.at, f.stride,
+                layer.keys, layer.values, written, f.attended_heads,
+            )  # fmt: skip
+            added = out(f.attended.tensor).numpy()
+            kernels.add_and_norm(f.x.array, added, layer.before_mlp, eps, f.normed.array)
+            kernels.silu_gate(gate_up(normed).numpy(), f.gated.array)
+            added = down(f.gated.tensor).numpy()
+        kernels.add_and_norm(f.x.array, added, self._last_norm, eps, f.normed.array)
+        return normed
+
+
+def _array(weight: Any) -> Floats:
+    array: Floats = weight.detach().numpy()
+    return array

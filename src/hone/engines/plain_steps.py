@@ -1,0 +1,79 @@
+"""Decode steps whose shapes follow what is live, in plain torch: for every dtype and device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hone.core.sampling import SamplingParams
+from hone.engines.attention import PrefixBlock, plan_prefixes
+from hone.engines.cache import SuffixCache
+from hone.engines.native_model import NativeModel
+from hone.engines.sampler import draw, settings
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int
+
+
+class Steps(Protocol):
+    """What decoding does with its rows. Row i of the batch is slot i of the cache."""
+
+    def arrange(self, found: Sequence[tuple[PrefixBlock, int]], kinds: npt.NDArray[np.int64]) -> None:
+        """From here on row i follows prefix `found[i][1]` of block `found[i][0]` under sampler setting `kinds[i]`."""
+        ...
+
+    def draw(
+        self, hidden: Float[torch.Tensor, "rows width"], noise: npt.NDArray[np.float64]
+    ) -> tuple[Int[torch.Tensor, "rows"], Float[torch.Tensor, "rows"]]:
+        """Tokens and their logprobs, of last hidden states."""
+        ...
+
+    def decode(
+        self, tokens: Int[torch.Tensor, "rows"], written: npt.NDArray[np.int64]
+    ) -> Float[torch.Tensor, "rows width"]:
+        """Hidden states after `tokens`, of which row i's goes to place `written[i]` of its slot.
+
+        They may be overwritten by the next call.
+        """
+        ...
+
+
+class PlainSteps:
+    """Steps of `model` on `cache`, for rollouts sampled under `params`."""
+
+    def __init__(self, model: NativeModel, cache: SuffixCache, params: Sequence[SamplingParams]) -> None:
+        self._model, self._cache = model, cache
+        self._table = settings(params, model.device)
+
+    def arrange(self, found: Sequence[tuple[PrefixBlock, int]], kinds: npt.NDArray[np.int64]) -> None:
+        """Plan for a batch that has changed."""
+        lengths = np.array([block.lengths[index] for block, index in found])
+        self._prefix_lengths = torch.from_numpy(lengths).to(self._model.device)
+        self._plan = plan_prefixes(found, self._model.device)
+        self._settings = self._table.rows(kinds)
+
+    def draw(
+        self, hidden: Float[torch.Tensor, "rows width"], noise: npt.NDArray[np.float64]
+    ) -> tuple[Int[torch.Tensor, "rows"], Float[torch.Tensor, "rows"]]:
+        """Tokens and their logprobs, of last hidden states."""
+        logits = self._model.logits(hidden)
+        return draw(logits, torch.from_numpy(noise).to(logits.device), self._settings)
+
+    def decode(
+        self, tokens: Int[torch.Tensor, "rows"], written: npt.NDArray[np.int64]
+    ) -> Float[torch.Tensor, "rows width"]:
+        """Hidden states after `tokens`."""
+        place = torch.from_numpy(written).to(tokens.device)
+        used = int(written.max()) + 1
+        bias = None
+        if written.min() + 1 < used:
+            last = place.repeat_interleave(self._model.num_kv)
+            beyond = torch.arange(used, device=tokens.device) > last[:, None]
+            bias = torch.zeros(beyond.shape, dtype=self._model.dtype, device=tokens.device)
+            bias = bias.masked_fill_(beyond, -torch.inf)[:, None]
+        cache = self._cache.view(place, used)
+        return self._model.decode(tokens, self._prefix_lengths + place, cache, bias, self._plan)

@@ -1,0 +1,225 @@
+"""Kernels for CPUs of a decode step: all that lies between its matrix products, and the draw of its tokens.
+
+All of it is float32. `rows` are the tokens of a step, one a rollout; row i of the cache's `keys` and `values`
+`[slots, Hkv, T, D]` is the slot of row i. What shares a file is compiled anew together: numba's store of compiled kernels
+sees changes of a kernel's own file alone.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from hone.kernels.numba_jit import kernel, part
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+F = np.float32
+BLOCK = 64  # tokens whose probabilities are added up in vector registers
+
+
+@part
+def exp(x: np.float32) -> np.float32:
+    """e^x within 2 units in the last place, for x up to 88; below -87 it is 0, and of NaN it is NaN.
+
+    Cody and Waite's reduction to |r| <= ln(2)/2, where a polynomial of degree 6 holds float32 (Cephes, expf).
+    """
+    below = x < F(-87)
+    x = F(-87) if below else x
+    n = np.floor(x * F(1.44269504) + F(0.5))
+    r = x - n * F(0.693359375)
+    r = r - n * F(-2.12194440e-4)
+    p = F(1.9875691500e-4) * r + F(1.3981999507e-3)
+    p = p * r + F(8.3334519073e-3)
+    p = p * r + F(4.1665795894e-2)
+    p = p * r + F(1.6666665459e-1)
+    p = p * r + F(5.0000001201e-1)
+    p = p * r * r + r + F(1)
+    # 2^n by its bits.
+    power = p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(F)
+    return F(0) if below else power
+
+
+@kernel
+def add_and_norm(x: Floats, added: Floats, weight: Floats, eps: np.float32, out: Floats) -> None:
+    """Add `added[rows, width]`, which may have no rows, to `x[rows, width]`; `out` is the RMS norm of `x` times `weight`."""
+    rows, width = x.shape
+    adds = len(added) > 0
+    for row in numba.prange(rows):
+        state, normed = x[row], out[row]
+        if adds:
+            more = added[row]
+            for i in range(width):
+                state[i] += more[i]
+        squares = F(0)
+        for i in range(width):
+            squares += state[i] * state[i]
+        scale = F(1) / np.sqrt(squares / F(width) + eps)
+        for i in range(width):
+            normed[i] = state[i] * scale * weight[i]
+
+
+@kernel
+def turn_and_store(
+    heads: Floats,
+    norms: Floats,
+    eps: np.float32,
+    cos: Floats,
+    sin: Floats,
+    positions: Ints,
+    places: Ints,
+    keys: Floats,
+    values: Floats,
+    at: Ints,
+    stride: Ints,
+    scale: np.float32,
+    queries: Floats,
+) -> None:
+    """Rotated queries times `scale` into `queries`; rotated keys, and values, into places `places[i]` of the cache.
+
+    `heads[rows, H + 2 Hkv, D]` are queries, keys and values. `norms[H + Hkv, D]` are the weights of head norms, and `cos`,
+    `sin` `[positions, D]` the rotation (the first half of the sines is negated); each may have no columns. The queries of
+    key-value head h of row i go to `queries[at[i] + h stride[i]:]`.
+    """
+    rows, _, dim = heads.shape
+    num_kv = keys.shape[1]
+    rep = heads.shape[1] // num_kv - 2
+    num_heads, half = rep * num_kv, dim // 2
+    for row in numba.prange(rows):
+        c, s = cos[positions[row]], sin[positions[row]]
+        for head in range(num_heads + num_kv):
+            x = heads[row, head]
+            if head < num_heads:
+                start = at[row] + head // rep * stride[row] + head % rep * dim
+                out, factor = queries[start : start + dim], scale
+            else:
+                out, factor = keys[row, head - num_heads, places[row]], F(1)
+            if norms.shape[1]:
+                squares = F(0)
+                for i in range(dim):
+                    squares += x[i] * x[i]
+                factor /= np.sqrt(squares / F(dim) + eps)
+                for i in range(dim):
+                    out[i] = x[i] * norms[head, i] * factor
+            else:
+                for i in range(dim):
+                    out[i] = x[i] * factor
+            if cos.shape[1]:
+                for i in range(half):
+                    first, second = out[i], out[i + half]
+                    out[i] = first * c[i] + second * s[i]
+                    out[i + half] = second * c[i + half] + first * s[i + half]
+        for h in range(num_kv):
+            values[row, h, places[row]] = heads[row, num_heads + num_kv + h]
+
+
+@kernel
+def merge_own(
+    queries: Floats,
+    shared: Floats,
+    lse: Floats,
+    at: Ints,
+    stride: Ints,
+    keys: Floats,
+    values: Floats,
+    places: Ints,
+    out: Floats,
+) -> None:
+    """Attention `out[rows, H, D]` of one token per row to its prefix and to places up to `places[i]` of its slot.
+
+    `queries` are scaled and lie where `turn_and_store` puts them, and so does the attention to the prefixes, `shared`,
+    and, without the last axis, its log-sum-exp. The prefix enters the softmax as a single
+    key with score `lse` and value `shared`, which is exact.
+    """
+    rows, num_heads, dim = out.shape
+    num_kv = keys.shape[1]
+    rep = num_heads // num_kv
+    for unit in numba.prange(rows * num_kv):
+        row, h = unit // num_kv, unit % num_kv
+        used = places[row] + 1
+        key, value = keys[row, h], values[row, h]
+        weights = np.empty(used, F)
+        for r in range(rep):
+            start = at[row] + h * stride[row] + r * dim
+            query, prefix = queries[start : start + dim], shared[start : start + dim]
+            total_out = out[row, h * rep + r]
+            highest = lse[start // dim]
+            for t in range(used):
+                score = F(0)
+                for i in range(dim):
+                    score += query[i] * key[t, i]
+                weights[t] = score
+                highest = score if score > highest else highest
+            weight = exp(lse[start // dim] - highest)
+            total = weight
+            for t in range(used):
+                weights[t] = exp(weights[t] - highest)
+                total += weights[t]
+            for i in range(dim):
+                total_out[i] = weight * prefix[i]
+            for t in range(used):
+                for i in range(dim):
+                    total_out[i] += weights[t] * value[t, i]
+            for i in range(dim):
+                total_out[i] /= total
+
+
+@kernel
+def silu_gate(gate_up: Floats, out: Floats) -> None:
+    """`out[rows, width]` is silu(gate) up, of `gate_up[rows, 2 width]`."""
+    rows, width = out.shape
+    for row in numba.prange(rows):
+        for i in range(width):
+            gate = gate_up[row, i]
+            # Beyond the range of exp the gate is shut.
+            power = exp(F(87) if gate < F(-87) else -gate)
+            out[row, i] = gate / (F(1) + power) * gate_up[row, width + i]
+
+
+@kernel
+def draw(
+    logits: Floats,
+    uniforms: npt.NDArray[np.float64],
+    temperature: Floats,
+    tokens: npt.NDArray[np.int64],
+    logprobs: Floats,
+) -> None:
+    """As `engines.sampler.draw`: tokens `[rows]` of `logits[rows, V]` and their logprobs. Temperature 0 is greedy.
+
+    A row whose logits are not finite gets the logprob NaN. Blocks are summed in float64.
+    """
+    rows, size = logits.shape
+    for row in numba.prange(rows):
+        best, highest = 0, logits[row, 0]
+        for i in range(size):
+            if logits[row, i] > highest:
+                best, highest = i, logits[row, i]
+        inverse = F(1) if temperature[row] == F(0) else F(1) / temperature[row]
+        blocks = (size + BLOCK - 1) // BLOCK
+        sums = np.empty(blocks, np.float64)
+        total = 0.0
+        for block in range(blocks):
+            part = F(0)
+            for i in range(block * BLOCK, min(size, (block + 1) * BLOCK)):
+                part += exp((logits[row, i] - highest) * inverse)
+            sums[block] = part
+            total += part
+        target = uniforms[row] * total
+        block, before = 0, 0.0
+        while block < blocks - 1 and before + sums[block] <= target:
+            before += sums[block]
+            block += 1
+        token = block * BLOCK
+        last = min(size, token + BLOCK) - 1
+        before += exp((logits[row, token] - highest) * inverse)
+        while token < last and before <= target:
+            token += 1
+            before += exp((logits[row, token] - highest) * inverse)
+        if temperature[row] == F(0):
+            tokens[row], logprobs[row] = best, F(0)
+        else:
+            tokens[row] = token
+            logprobs[row] = F((logits[row, token] - highest) * inverse - np.log(total))
+        if total != total:
+            tokens[row], logprobs[row] = 0, F(np.nan)

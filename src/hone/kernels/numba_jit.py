@@ -1,0 +1,45 @@
+"""How kernels for CPUs are compiled: by numba at their first call, kept on disk, on the threads that torch uses.
+
+No compiler need be installed. Kernels share torch's OpenMP threads, split their work by rows and never across a sum, so
+that results do not depend on the number of threads.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+
+# Sums may be reordered, which vector registers need. Numbers that are not finite must stay so: they stop a run.
+FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+
+
+@cache
+def has_numba() -> bool:
+    """Whether numba is installed, with the threading layer that may be called from several threads."""
+    return all(importlib.util.find_spec(name) for name in ("numba", "numba.np.ufunc.omppool"))
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """`function` compiled; `numba.prange` loops run in parallel."""
+    import numba
+
+    return numba.njit(parallel=True, fastmath=FASTMATH, cache=True, nogil=True)(function)
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """`function` compiled as a part of the kernels that call it."""
+    import numba
+
+    return numba.njit(fastmath=FASTMATH, nogil=True)(function)
+
+
+def use_torch_threads() -> None:
+    """Let kernels that this thread calls run on as many threads as torch. Call before the first of them."""
+    import numba
+
+    numba.config.THREADING_LAYER = "omp"
+    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
