@@ -14,7 +14,7 @@ import torch
 
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion, SampledPolicy, SampleRequest
-from hone.core.threads import worker
+from hone.core.threads import end_helpers, worker
 from hone.engines.checks import check_request
 from hone.kernels.shortage import first_line, out_of_memory, release
 
@@ -121,6 +121,7 @@ class BarrierEngine(ABC):
             return
         self._open = _Barrier(sorted(self._waiting, key=_noise_order), self._waiting[0][1].get_loop())
         self._waiting = []
+        end_helpers()
         self._call = self._thread.submit(self._serve, self._open)
 
     def _serve(self, barrier: _Barrier) -> None:
@@ -136,6 +137,7 @@ class BarrierEngine(ABC):
             results = error
         finally:
             self._serving = None
+            end_helpers()
         barrier.loop.call_soon_threadsafe(self._close, barrier, results)
 
     def _close(self, barrier: _Barrier, results: list[list[Completion]] | BaseException) -> None:
