@@ -12,19 +12,25 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from machine import add_size, arguments, facts, run, spread, table, workload_of, write
 from torch._C._profiler import _ExperimentalConfig
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from hone.core.errors import EngineError
+from hone.kernels.numba_jit import has_numba
 from hone.policies import shapes
 from hone.training.bench.stepping import Bench
+
+if has_numba():
+    from hone.kernels import decode_numba
 
 WARM_UP = 2
 NARROW = {"hidden": 16, "heads": 1, "kv_heads": 1, "head_dim": 16, "ffn": 16, "vocab": 64}
@@ -38,6 +44,27 @@ BOOKKEEPING = {
         "item", "_local_scalar_dense", "is_nonzero", "result_type", "set_",
     )
 }  # fmt: skip
+
+
+KERNELS = ("aten::", "mkl::", "numba::")  # names of what computes begin so
+
+
+@contextmanager
+def numba_recorded() -> Iterator[None]:
+    """Let torch's profiler see numba's kernels, which it knows nothing of."""
+    kernels = {name: f for name, f in vars(decode_numba).items() if hasattr(f, "py_func")} if has_numba() else {}
+    try:
+        for name, kernel in kernels.items():
+            setattr(decode_numba, name, partial(_recorded, name, kernel))
+        yield
+    finally:
+        for name, kernel in kernels.items():
+            setattr(decode_numba, name, kernel)
+
+
+def _recorded(name: str, kernel: Callable[..., None], *values: Any) -> None:
+    with record_function(f"numba::{name}"):
+        kernel(*values)
 
 
 def narrow(model: str) -> str:
@@ -54,7 +81,7 @@ def computing(events: Iterable[Any], device: torch.device) -> float:
             sum(e.self_device_time_total for e in events if e.device_type == torch.autograd.DeviceType.CUDA)
             / 1e6
         )
-    found = (e for e in events if e.name.startswith("aten::") and e.name not in BOOKKEEPING)
+    found = (e for e in events if e.name.startswith(KERNELS) and e.name not in BOOKKEEPING)
     return sum(e.self_cpu_time_total for e in found) / 1e6
 
 
@@ -64,7 +91,7 @@ def by_profiler(bench: Bench) -> dict[str, float]:
     if bench.device.type == "cuda":
         kinds.append(ProfilerActivity.CUDA)
     everywhere = _ExperimentalConfig(profile_all_threads=True)  # engines run in a thread of their own
-    with profile(activities=kinds, experimental_config=everywhere) as found:
+    with numba_recorded(), profile(activities=kinds, experimental_config=everywhere) as found:
         wall = bench.sample()
     inside = computing(found.events(), bench.device)
     if not inside:

@@ -28,7 +28,7 @@ class Linear:
         """`x[rows, in]` times the matrix, plus the bias."""
         if self.packed is None:
             return F.linear(x, self.weight, self.bias)
-        out: Tensor = torch.ops.mkl._mkl_linear(x, self.packed, self.weight, self.bias, len(x))
+        out: Tensor = torch.ops.mkl._mkl_linear.default(x, self.packed, self.weight, self.bias, x.shape[0])
         return out
 
 
