@@ -30,7 +30,7 @@ from hone.policies import shapes
 from hone.training.bench.stepping import Bench
 
 if has_numba():
-    from hone.kernels import decode_numba
+    from hone.kernels import layers_numba
 
 WARM_UP = 2
 NARROW = {"hidden": 16, "heads": 1, "kv_heads": 1, "head_dim": 16, "ffn": 16, "vocab": 64}
@@ -52,14 +52,14 @@ KERNELS = ("aten::", "mkl::", "numba::")  # names of what computes begin so
 @contextmanager
 def numba_recorded() -> Iterator[None]:
     """Let torch's profiler see numba's kernels, which it knows nothing of."""
-    kernels = {name: f for name, f in vars(decode_numba).items() if hasattr(f, "py_func")} if has_numba() else {}
+    kernels = {name: f for name, f in vars(layers_numba).items() if hasattr(f, "py_func")} if has_numba() else {}
     try:
         for name, kernel in kernels.items():
-            setattr(decode_numba, name, partial(_recorded, name, kernel))
+            setattr(layers_numba, name, partial(_recorded, name, kernel))
         yield
     finally:
         for name, kernel in kernels.items():
-            setattr(decode_numba, name, kernel)
+            setattr(layers_numba, name, kernel)
 
 
 def _recorded(name: str, kernel: Callable[..., None], *values: Any) -> None:

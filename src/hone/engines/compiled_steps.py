@@ -21,7 +21,7 @@ from hone.engines.cache import CACHE_SHARE, SuffixCache, memory_bytes
 from hone.engines.native_model import NativeModel
 from hone.engines.plain_steps import PlainSteps
 from hone.engines.products import Linear, make_linears
-from hone.kernels import decode_numba as kernels
+from hone.kernels import layers_numba as kernels
 from hone.kernels import numba_jit
 
 if TYPE_CHECKING:

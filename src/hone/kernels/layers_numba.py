@@ -1,8 +1,7 @@
-"""Kernels for CPUs of a decode step: all that lies between its matrix products, and the draw of its tokens.
+"""Kernels for CPUs of what lies between a decoder's matrix products, in sampling and in training, all in float32.
 
-All of it is float32. `rows` are the tokens of a step, one a rollout; row i of the cache's `keys` and `values`
-`[slots, Hkv, T, D]` is the slot of row i. What shares a file is compiled anew together: numba's store of compiled kernels
-sees changes of a kernel's own file alone.
+In a decode step, row i is a rollout's new token, and slot i of the cache's `keys` and `values` `[slots, Hkv, T, D]` is its
+own. All kernels share this file because numba's store of compiled kernels sees changes of a kernel's own file alone.
 """
 
 from __future__ import annotations
@@ -172,6 +171,67 @@ def silu_gate(gate_up: Floats, out: Floats) -> None:
     for row in numba.prange(rows):
         for i in range(width):
             gate = gate_up[row, i]
+            out[row, i] = gate / (F(1) + exp(F(87) if gate < F(-87) else -gate)) * gate_up[row, width + i]
+
+
+@kernel
+def merge_own(
+    queries: Floats,
+    shared: Floats,
+    lse: Floats,
+    at: Ints,
+    stride: Ints,
+    keys: Floats,
+    values: Floats,
+    places: Ints,
+    out: Floats,
+) -> None:
+    """Attention `out[rows, H, D]` of one token per row to its prefix and to places up to `places[i]` of its slot.
+
+    `queries` are scaled and lie where `turn_and_store` puts them, and so does the attention to the prefixes, `shared`,
+    and, without the last axis, its log-sum-exp. The prefix enters the softmax as a single
+    key with score `lse` and value `shared`, which is exact.
+    """
+    rows, num_heads, dim = out.shape
+    num_kv = keys.shape[1]
+    rep = num_heads // num_kv
+    for unit in numba.prange(rows * num_kv):
+        row, h = unit // num_kv, unit % num_kv
+        used = places[row] + 1
+        key, value = keys[row, h], values[row, h]
+        weights = np.empty(used, F)
+        for r in range(rep):
+            start = at[row] + h * stride[row] + r * dim
+            query, prefix = queries[start : start + dim], shared[start : start + dim]
+            total_out = out[row, h * rep + r]
+            highest = lse[start // dim]
+            for t in range(used):
+                score = F(0)
+                for i in range(dim):
+                    score += query[i] * key[t, i]
+                weights[t] = score
+                highest = score if score > highest else highest
+            weight = exp(lse[start // dim] - highest)
+            total = weight
+            for t in range(used):
+                weights[t] = exp(weights[t] - highest)
+                total += weights[t]
+            for i in range(dim):
+                total_out[i] = weight * prefix[i]
+            for t in range(used):
+                for i in range(dim):
+                    total_out[i] += weights[t] * value[t, i]
+            for i in range(dim):
+                total_out[i] /= total
+
+
+@kernel
+def silu_gate(gate_up: Floats, out: Floats) -> None:
+    """`out[rows, width]` is silu(gate) up, of `gate_up[rows, 2 width]`."""
+    rows, width = out.shape
+    for row in numba.prange(rows):
+        for i in range(width):
+            gate = gate_up[row, i]
             # Beyond the range of exp the gate is shut.
             power = exp(F(87) if gate < F(-87) else -gate)
             out[row, i] = gate / (F(1) + power) * gate_up[row, width + i]
@@ -223,3 +283,63 @@ def draw(
             logprobs[row] = F((logits[row, token] - highest) * inverse - np.log(total))
         if total != total:
             tokens[row], logprobs[row] = 0, F(np.nan)
+
+
+@kernel
+def norm_forward(x: Floats, weight: Floats, eps: np.float32, out: Floats, inverse: Floats) -> None:
+    """`out[rows, width]` is the RMS norm of `x` times `weight`; `inverse[rows]` is 1 / rms, for the backward pass."""
+    rows, width = x.shape
+    for row in numba.prange(rows):
+        values, normed = x[row], out[row]
+        squares = F(0)
+        for i in range(width):
+            squares += values[i] * values[i]
+        scale = F(1) / np.sqrt(squares / F(width) + eps)
+        inverse[row] = scale
+        for i in range(width):
+            normed[i] = values[i] * scale * weight[i]
+
+
+@kernel
+def norm_backward(
+    grad: Floats, x: Floats, weight: Floats, inverse: Floats, grad_x: Floats, grad_weight: Floats
+) -> None:
+    """Gradients of `x[rows, width]`, and of the weight by blocks of rows, `[blocks, width]`."""
+    rows, width = x.shape
+    blocks = len(grad_weight)
+    size = (rows + blocks - 1) // blocks
+    for block in numba.prange(blocks):
+        total = grad_weight[block]
+        for i in range(width):
+            total[i] = F(0)
+        for row in range(block * size, min(rows, (block + 1) * size)):
+            g, values, out, scale = grad[row], x[row], grad_x[row], inverse[row]
+            dot = F(0)
+            for i in range(width):
+                dot += g[i] * weight[i] * values[i]
+            shrink = dot * scale * scale * scale / F(width)
+            for i in range(width):
+                out[i] = g[i] * weight[i] * scale - values[i] * shrink
+                total[i] += g[i] * values[i] * scale
+
+
+@kernel
+def gate_forward(gate: Floats, up: Floats, out: Floats) -> None:
+    """`out[rows, width]` is silu(gate) up."""
+    rows, width = out.shape
+    for row in numba.prange(rows):
+        for i in range(width):
+            x = gate[row, i]
+            out[row, i] = x / (F(1) + exp(F(87) if x < F(-87) else -x)) * up[row, i]
+
+
+@kernel
+def gate_backward(grad: Floats, gate: Floats, up: Floats, grad_gate: Floats, grad_up: Floats) -> None:
+    """Gradients of both factors, `[rows, width]`."""
+    rows, width = grad.shape
+    for row in numba.prange(rows):
+        for i in range(width):
+            x, received = gate[row, i], grad[row, i]
+            opened = F(1) / (F(1) + exp(F(87) if x < F(-87) else -x))
+            grad_gate[row, i] = received * up[row, i] * opened * (F(1) + x * (F(1) - opened))
+            grad_up[row, i] = received * x * opened

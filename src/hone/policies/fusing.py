@@ -1,0 +1,68 @@
+"""Norms and gated activations of a model that a scoring pass runs as single operations, on a CPU in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hone.kernels.numba_jit import has_numba
+
+ACTIVATIONS = ("silu", "swish")
+
+
+def can_fuse(model: Any) -> bool:
+    """Whether numba's kernels serve the model where and as it is."""
+    weight = next(model.parameters())
+    return weight.device.type == "cpu" and weight.dtype == torch.float32 and has_numba()
+
+
+@contextmanager
+def fused(model: Any) -> Iterator[None]:
+    """RMS norms and SwiGLU layers of the Llama family as single operations, for the length of the block.
+
+    Only modules of the plain form are taken; the policy compares the outcome with the stock modules when it is loaded.
+    """
+    changed = [module for module in model.modules() if (new := _forward(module)) and _set(module, new)]
+    try:
+        yield
+    finally:
+        for module in changed:
+            del module.forward
+
+
+def _set(module: nn.Module, forward: Any) -> bool:
+    module.forward = forward  # type: ignore[method-assign]
+    return True
+
+
+def _forward(module: nn.Module) -> Any:
+    """The forward pass that replaces a module's own, or None."""
+    if type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon"):
+        return partial(_norm, module)
+    linears = [getattr(module, name, None) for name in ("gate_proj", "up_proj", "down_proj")]
+    names = [name for name, _ in module.named_children()]
+    if all(isinstance(x, nn.Linear) for x in linears) and len(names) == 4 and _is_silu(module):
+        return partial(_mlp, module)
+    return None
+
+
+def _is_silu(module: Any) -> bool:
+    return getattr(getattr(module, "config", None), "hidden_act", None) in ACTIVATIONS
+
+
+def _norm(module: Any, x: Tensor) -> Tensor:
+    from hone.kernels.fused_cpu import rms_norm
+
+    return rms_norm(x, module.weight, module.variance_epsilon)
+
+
+def _mlp(module: Any, x: Tensor) -> Tensor:
+    from hone.kernels.fused_cpu import silu_gate
+
+    out: Tensor = module.down_proj(silu_gate(module.gate_proj(x), module.up_proj(x)))
+    return out
