@@ -52,7 +52,9 @@ KERNELS = ("aten::", "mkl::", "numba::")  # names of what computes begin so
 @contextmanager
 def numba_recorded() -> Iterator[None]:
     """Let torch's profiler see numba's kernels, which it knows nothing of."""
-    kernels = {name: f for name, f in vars(layers_numba).items() if hasattr(f, "py_func")} if has_numba() else {}
+    kernels = (
+        {name: f for name, f in vars(layers_numba).items() if hasattr(f, "py_func")} if has_numba() else {}
+    )
     try:
         for name, kernel in kernels.items():
             setattr(layers_numba, name, partial(_recorded, name, kernel))

@@ -18,6 +18,7 @@ from hone.compute.memory import (
     plan_memory,
 )
 from hone.core.forest import pack
+from hone.policies import token_policy
 from hone.policies.token_policy import TokenPolicy
 from hone.recipes.load import resolve
 from hone.training.microbatch import microbatches
@@ -60,8 +61,11 @@ def kept(subject: TokenPolicy, answers: list[list[int]]) -> float:
 
 
 @pytest.mark.parametrize("family", ["Qwen3", "Llama"])
-@pytest.mark.parametrize("autocast", [None, torch.bfloat16])
-def test_activations_are_what_autograd_keeps(family: str, autocast: torch.dtype | None):
+@pytest.mark.parametrize(("autocast", "fuses"), [(None, True), (None, False), (torch.bfloat16, False)])
+def test_activations_are_what_autograd_keeps(
+    family: str, autocast: torch.dtype | None, fuses: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(token_policy, "can_fuse", lambda model: fuses)
     subject = policy(family, 4, autocast)
     assert subject.shares_prefixes
     want = kept(subject, [[90, 70, 110], [60, 100]])

@@ -37,6 +37,7 @@ class ModelShape:
     weight_bytes: int
     compute_bytes: int
     qk_norm: bool = False  # queries and keys are normalised, as in Qwen3
+    fused: bool = False  # norms and gates are single operations, which keep their inputs alone
 
     @property
     def casts(self) -> bool:
@@ -120,16 +121,20 @@ def activation_bytes(shape: ModelShape, recompute: bool = False) -> int:
     product, 4 F. Norms of queries and keys keep q + k twice, before and after. In float32: the statistics of norms,
     and attention's log-sum-exp. After the last layer come the final norm and the predictors' states.
 
-    With `recompute` a layer keeps its input alone, and one layer at a time has the rest.
+    Single operations (`fused`) keep no normalised input, no activation of the gate, and of queries and keys only those
+    before their norms. With `recompute` a layer keeps its input alone, and one layer at a time has the rest.
     """
     width, w, c = shape.hidden, shape.weight_bytes, shape.compute_bytes
     q, k = shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim
     inputs = 5 if shape.casts else 2
-    layer = 4 * width * w + (inputs * width + 2 * q + 2 * k + 4 * shape.ffn) * c + 4 * (2 + shape.heads)
+    copies = 1 if shape.fused else 2  # of what a norm reads
+    gates = 2 + copies
+    layer = 2 * copies * width * w + (inputs * width + 2 * q + 2 * k + gates * shape.ffn) * c
+    layer += 4 * (2 + shape.heads)
     if shape.qk_norm:
-        layer += (q + k) * (w + c) + 4 * (shape.heads + shape.kv_heads)
+        layer += (q + k) * (w + (copies - 1) * c) + 4 * (shape.heads + shape.kv_heads)
     ends = (
-        2 * width * w + width * c + 40
+        copies * width * w + width * c + 40
     )  # the last: token, place, predictor, normaliser, entropy, log-normaliser
     if recompute:
         return shape.layers * width * w + layer + ends

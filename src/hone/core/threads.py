@@ -23,11 +23,11 @@ def leave_signals() -> None:
 
 
 def end_helpers() -> None:
-    """End the OpenMP threads that help the calling thread; its next parallel work starts them again within a millisecond.
+    """End the OpenMP threads that help the calling thread; its next parallel work starts them again soon.
 
-    For a thread that hands work to another one and waits. Each thread has helpers of its own, and once there are more of
-    all of them than processors, GNU OpenMP puts threads to sleep between any two parallel loops instead of letting them
-    spin, which makes decoding twice as slow. Does nothing under another OpenMP.
+    For a thread that hands work to another one and waits. Each thread has helpers of its own, and once there are more
+    of all of them than processors, GNU OpenMP puts threads to sleep between any two parallel loops instead of letting
+    them spin, which makes decoding up to twice as slow. Does nothing under another OpenMP.
     """
     try:
         found = ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOW | os.RTLD_NOLOAD)

@@ -1,7 +1,6 @@
 """Decode steps by compiled kernels, on a CPU in float32: ten launches a layer, each row attending to its own length.
 
-What lies between two matrix products is one kernel. Buffers are made when the batch changes, and nothing is allocated or
-turned into a view in between.
+What lies between two matrix products is one kernel. Buffers are made when the batch changes.
 """
 
 from __future__ import annotations
@@ -167,8 +166,9 @@ class CompiledSteps:
         for index, layer in enumerate(self._layers):
             qkv, out, gate_up, down = layer.linears
             kernels.add_and_norm(f.x.array, added, layer.before_attention, eps, f.normed.array)
+            heads = qkv(normed).numpy().reshape(self._heads)
             kernels.turn_and_store(
-                qkv(normed).numpy().reshape(self._heads), layer.head_norms, eps, layer.cos, layer.sin, positions, written,
+                heads, layer.head_norms, eps, layer.cos, layer.sin, positions, written,
                 layer.keys, layer.values, f.at, f.stride, self._scale, f.queries.array,
             )  # fmt: skip
             for part in f.parts:

@@ -1,7 +1,7 @@
 """Linear layers of a decode step. MKL packs a matrix at every product; for few rows that takes as long as the product.
 
-So where torch is built with MKL the matrices are packed once for all steps until the weights change, if that needs no more
-than a set share of the machine's memory.
+So where torch is built with MKL the matrices are packed once for all steps until the weights change, if that needs no
+more than a set share of the machine's memory.
 """
 
 from __future__ import annotations

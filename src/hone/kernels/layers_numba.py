@@ -1,7 +1,7 @@
 """Kernels for CPUs of what lies between a decoder's matrix products, in sampling and in training, all in float32.
 
-In a decode step, row i is a rollout's new token, and slot i of the cache's `keys` and `values` `[slots, Hkv, T, D]` is its
-own. All kernels share this file because numba's store of compiled kernels sees changes of a kernel's own file alone.
+In a decode step, row i is a rollout's new token, and slot i of the cache's `keys` and `values` `[slots, Hkv, T, D]` is
+its own. Kernels share this file because numba's store of compiled ones sees changes of a kernel's own file alone.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def exp(x: np.float32) -> np.float32:
 
 @kernel
 def add_and_norm(x: Floats, added: Floats, weight: Floats, eps: np.float32, out: Floats) -> None:
-    """Add `added[rows, width]`, which may have no rows, to `x[rows, width]`; `out` is the RMS norm of `x` times `weight`."""
+    """Add `added`, which may have no rows, to `x[rows, width]`; `out` is the RMS norm of the sum times `weight`."""
     rows, width = x.shape
     adds = len(added) > 0
     for row in numba.prange(rows):
@@ -77,9 +77,9 @@ def turn_and_store(
 ) -> None:
     """Rotated queries times `scale` into `queries`; rotated keys, and values, into places `places[i]` of the cache.
 
-    `heads[rows, H + 2 Hkv, D]` are queries, keys and values. `norms[H + Hkv, D]` are the weights of head norms, and `cos`,
-    `sin` `[positions, D]` the rotation (the first half of the sines is negated); each may have no columns. The queries of
-    key-value head h of row i go to `queries[at[i] + h stride[i]:]`.
+    `heads[rows, H + 2 Hkv, D]` are queries, keys and values. `norms[H + Hkv, D]` are the weights of head norms, and
+    `cos`, `sin` `[positions, D]` the rotation (the first half of the sines is negated); each may have no columns. The
+    queries of key-value head h of row i go to `queries[at[i] + h stride[i]:]`.
     """
     rows, _, dim = heads.shape
     num_kv = keys.shape[1]
@@ -171,67 +171,6 @@ def silu_gate(gate_up: Floats, out: Floats) -> None:
     for row in numba.prange(rows):
         for i in range(width):
             gate = gate_up[row, i]
-            out[row, i] = gate / (F(1) + exp(F(87) if gate < F(-87) else -gate)) * gate_up[row, width + i]
-
-
-@kernel
-def merge_own(
-    queries: Floats,
-    shared: Floats,
-    lse: Floats,
-    at: Ints,
-    stride: Ints,
-    keys: Floats,
-    values: Floats,
-    places: Ints,
-    out: Floats,
-) -> None:
-    """Attention `out[rows, H, D]` of one token per row to its prefix and to places up to `places[i]` of its slot.
-
-    `queries` are scaled and lie where `turn_and_store` puts them, and so does the attention to the prefixes, `shared`,
-    and, without the last axis, its log-sum-exp. The prefix enters the softmax as a single
-    key with score `lse` and value `shared`, which is exact.
-    """
-    rows, num_heads, dim = out.shape
-    num_kv = keys.shape[1]
-    rep = num_heads // num_kv
-    for unit in numba.prange(rows * num_kv):
-        row, h = unit // num_kv, unit % num_kv
-        used = places[row] + 1
-        key, value = keys[row, h], values[row, h]
-        weights = np.empty(used, F)
-        for r in range(rep):
-            start = at[row] + h * stride[row] + r * dim
-            query, prefix = queries[start : start + dim], shared[start : start + dim]
-            total_out = out[row, h * rep + r]
-            highest = lse[start // dim]
-            for t in range(used):
-                score = F(0)
-                for i in range(dim):
-                    score += query[i] * key[t, i]
-                weights[t] = score
-                highest = score if score > highest else highest
-            weight = exp(lse[start // dim] - highest)
-            total = weight
-            for t in range(used):
-                weights[t] = exp(weights[t] - highest)
-                total += weights[t]
-            for i in range(dim):
-                total_out[i] = weight * prefix[i]
-            for t in range(used):
-                for i in range(dim):
-                    total_out[i] += weights[t] * value[t, i]
-            for i in range(dim):
-                total_out[i] /= total
-
-
-@kernel
-def silu_gate(gate_up: Floats, out: Floats) -> None:
-    """`out[rows, width]` is silu(gate) up, of `gate_up[rows, 2 width]`."""
-    rows, width = out.shape
-    for row in numba.prange(rows):
-        for i in range(width):
-            gate = gate_up[row, i]
             # Beyond the range of exp the gate is shut.
             power = exp(F(87) if gate < F(-87) else -gate)
             out[row, i] = gate / (F(1) + power) * gate_up[row, width + i]
@@ -258,15 +197,15 @@ def draw(
         inverse = F(1) if temperature[row] == F(0) else F(1) / temperature[row]
         blocks = (size + BLOCK - 1) // BLOCK
         sums = np.empty(blocks, np.float64)
-        total = 0.0
+        total = np.float64(0)
         for block in range(blocks):
-            part = F(0)
+            mass = F(0)
             for i in range(block * BLOCK, min(size, (block + 1) * BLOCK)):
-                part += exp((logits[row, i] - highest) * inverse)
-            sums[block] = part
-            total += part
+                mass += exp((logits[row, i] - highest) * inverse)
+            sums[block] = mass
+            total += np.float64(mass)
         target = uniforms[row] * total
-        block, before = 0, 0.0
+        block, before = 0, np.float64(0)
         while block < blocks - 1 and before + sums[block] <= target:
             before += sums[block]
             block += 1

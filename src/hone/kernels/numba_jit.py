@@ -31,15 +31,16 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def part(function: Callable[..., Any]) -> Any:
-    """`function` compiled as a part of the kernels that call it."""
+    """`function` compiled as a part of the kernels that call it, its operations in the order they are written in."""
     import numba
 
-    return numba.njit(fastmath=FASTMATH, nogil=True)(function)
+    return numba.njit(fastmath={"contract"}, nogil=True)(function)
 
 
 def use_torch_threads() -> None:
     """Let kernels that this thread calls run on as many threads as torch. Call before the first of them."""
     import numba
 
-    numba.config.THREADING_LAYER = "omp"
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
+    config: Any = numba.config
+    config.THREADING_LAYER = "omp"
+    numba.set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))

@@ -22,22 +22,23 @@ def can_fuse(model: Any) -> bool:
 
 
 @contextmanager
-def fused(model: Any) -> Iterator[None]:
+def fused(model: nn.Module) -> Iterator[None]:
     """RMS norms and SwiGLU layers of the Llama family as single operations, for the length of the block.
 
     Only modules of the plain form are taken; the policy compares the outcome with the stock modules when it is loaded.
     """
-    changed = [module for module in model.modules() if (new := _forward(module)) and _set(module, new)]
+    found = {module: forward for module in model.modules() if (forward := _forward(module)) is not None}
+    before = {module: vars(module).get("forward") for module in found}
+    for module, forward in found.items():
+        module.forward = forward
     try:
         yield
     finally:
-        for module in changed:
-            del module.forward
-
-
-def _set(module: nn.Module, forward: Any) -> bool:
-    module.forward = forward  # type: ignore[method-assign]
-    return True
+        for module, own in before.items():
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own
 
 
 def _forward(module: nn.Module) -> Any:

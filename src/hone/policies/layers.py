@@ -1,15 +1,17 @@
-"""How a policy's decoder layers run in a scoring pass: as they are, compiled, or computed again going backward."""
+"""How a policy's layers run in a scoring pass: as they are, fused, compiled, or computed again going backward."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from hone.policies.fusing import fused
 
 
 def decoder_layers(model: Any) -> list[nn.Module]:
@@ -34,10 +36,11 @@ def attention(model: Any, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def running(model: Any, compiled: bool, recompute: bool) -> Iterator[None]:
+def running(model: Any, compiled: bool, recompute: bool, fuse: bool = False) -> Iterator[None]:
     """Decoder layers of `model` that run compiled, or keep only their inputs and compute the rest again backward.
 
-    Nothing outside the block is changed: sampling runs the layers as they are.
+    With `fuse` norms and gates run as single operations. Nothing outside the block is changed: sampling runs the
+    layers as they are.
     """
     layers = decoder_layers(model) if compiled or recompute else []
     for layer in layers:
@@ -45,10 +48,11 @@ def running(model: Any, compiled: bool, recompute: bool) -> Iterator[None]:
         if compiled:
             forward = partial(_compiled(type(layer)), layer)  # type: ignore[arg-type]
         if recompute:
-            forward = _recomputed(model, forward)
+            forward = _recomputed(model, layer, forward, fuse)
         layer.forward = forward  # type: ignore[method-assign]
     try:
-        yield
+        with fused(model) if fuse else nullcontext():
+            yield
     finally:
         for layer in layers:
             del layer.forward
@@ -60,12 +64,12 @@ def _compiled(kind: type[nn.Module]) -> Callable[..., Any]:
     return torch.compile(kind.forward, dynamic=True)
 
 
-def _recomputed(model: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+def _recomputed(model: Any, layer: nn.Module, forward: Callable[..., Any], fuse: bool) -> Callable[..., Any]:
     name = model.config._attn_implementation
 
     def again(*args: Any, **options: Any) -> Any:
-        # In the backward pass the model has long been given back its own attention.
-        with attention(model, name):
+        # In the backward pass the model has long been given back its own attention and modules.
+        with attention(model, name), fused(layer) if fuse else nullcontext():
             return forward(*args, **options)
 
     # Layers draw no random numbers: hone runs models without dropout.

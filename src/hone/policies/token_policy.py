@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from hone.kernels.forest_layout import Layout
 from hone.kernels.logprobs import selected_logprobs
 from hone.kernels.transfer import to_device
 from hone.policies import expanded, layers
-from hone.policies.fusing import can_fuse, fused
+from hone.policies.fusing import can_fuse
 
 VALUE_HEAD = "value_head.safetensors"
 
@@ -84,6 +83,11 @@ class TokenPolicy:
                 "Lower `max_tokens_per_microbatch` instead.",
             )
         self._recompute = wanted
+
+    @property
+    def fuses(self) -> bool:
+        """Whether passes over the forest run norms and gates as single operations."""
+        return self.autocast is None and not self.compiled and can_fuse(self.model)
 
     def compile(self, tokens: int = 4096) -> float:
         """Compile the decoder layers for scoring passes, by one pass over about `tokens` stored tokens.
@@ -155,11 +159,9 @@ class TokenPolicy:
         forest_operator.announce(layout)
         numbers = [x.numpy() for x in (forest.tokens, forest.positions, forest.predictor)]
         tokens, positions, predictor = to_device(numbers, self.device)
-        plain = self.compiled or recompute or torch.is_autocast_enabled(self.device.type) or not can_fuse(self.model)
         with (
             layers.attention(self.model, forest_attention.NAME),
-            layers.running(self.model, self.compiled, recompute),
-            nullcontext() if plain else fused(self.model),
+            layers.running(self.model, self.compiled, recompute, self.fuses),
         ):
             out = self.model.base_model(
                 input_ids=tokens[None], position_ids=positions[None], use_cache=False, forest_layout=layout

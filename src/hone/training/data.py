@@ -118,7 +118,7 @@ def _held_out(recipe: Recipe, task: Task) -> list[Problem]:
 
 
 def _drawn(recipe: Recipe, method: Method, task: Task, step: int) -> list[Problem]:
-    """The first different training problems that the run draws after `step` steps: SAMPLE of them, or of SAMPLE steps."""
+    """The first different training problems that the run draws after `step` steps: SAMPLE of them, or steps."""
     state = method.curriculum.init(task, recipe.seed)
     found: dict[str, Problem] = {}
     for number in range(step + 1, min(recipe.steps, step + SAMPLE) + 1):

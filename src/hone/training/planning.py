@@ -62,6 +62,7 @@ def shape_of(policy: TokenPolicy) -> ModelShape:
         weight_bytes=weight.dtype.itemsize,
         compute_bytes=compute.itemsize,
         qk_norm="q_norm" in names,
+        fused=policy.fuses,
     )
 
 
