@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-SIGNALS = {signal.SIGINT, signal.SIGALRM}  # what the main thread is interrupted by
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # what asks a process to end
+SIGNALS = {*STOPPING, signal.SIGALRM}  # what the main thread is interrupted by
 
 
 def worker(name: str) -> ThreadPoolExecutor:

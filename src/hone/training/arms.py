@@ -19,7 +19,8 @@ import yaml
 from hone.core.errors import CheckpointError
 from hone.core.recipe import Recipe
 from hone.training import checkpoint
-from hone.training.folder import RunFolder, write_whole
+from hone.training.disk import write_whole
+from hone.training.folder import RunFolder
 from hone.training.lock import locked
 from hone.training.planning import adopt
 

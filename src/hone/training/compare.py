@@ -14,7 +14,7 @@ from hone.core.errors import CheckpointError, DataError, RecipeError, nearest
 from hone.core.recipe import Recipe
 from hone.evals import Interval, t_interval
 from hone.training.arms import Arm, Workers
-from hone.training.folder import write_whole
+from hone.training.disk import write_whole
 from hone.training.lock import locked
 
 Rows = list[dict[str, Any]]
