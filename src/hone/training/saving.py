@@ -35,7 +35,7 @@ def save_checkpoint(s: Session) -> bool:
             lengths=s.folder.sizes(),
             recipe=r.dump(),
             digest=identity(r),
-            versions=versions(),
+            versions=dict(versions()),
             seconds=s.elapsed,
             evaluated=s.evaluated,
             best=vars(s.best) if s.best is not None else None,

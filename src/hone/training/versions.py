@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -11,7 +12,8 @@ from hone import __version__
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
 
 
-def versions() -> dict[str, str]:
+@functools.cache
+def versions() -> Mapping[str, str]:
     """hone's, Python's, and those of the packages that compute."""
     found = {"hone": __version__, "python": platform.python_version()}
     for name in PACKAGES:
