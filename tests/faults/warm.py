@@ -33,11 +33,9 @@ class Boundaries:
         sys.addaudithook(self.hear)
 
     def hear(self, event: str, args: tuple[Any, ...]) -> None:
-        if event in CHANGES:
+        written = event == "open" and (args[2] or 0) & WRITING and str(args[0]).startswith(self.out)
+        if written or event in CHANGES:
             self.pass_one()
-        elif event == "open" and isinstance(args[0], str | bytes) and (args[2] or 0) & WRITING:
-            if os.fsdecode(args[0]).startswith(self.out):
-                self.pass_one()
 
     def pass_one(self, at_the_end=lambda: None) -> None:
         self.count += 1
@@ -134,8 +132,9 @@ class Warm:
         )
 
     def run(self, recipe: dict[str, Any], out: Path, resume: bool = False, **how: Any) -> dict[str, Any]:
-        """The exit code of a run, its error, and how many boundaries it passed; `how` is `kill_at`, or `after` seconds."""
-        assert self.process.stdin is not None and self.process.stdout is not None
+        """A run's exit code, its error, how many boundaries it passed; `how` is `kill_at`, or `after` seconds."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         job = {"recipe": recipe, "out": str(out), "resume": resume, **how}
         self.process.stdin.write(json.dumps(job) + "\n")
         self.process.stdin.flush()
