@@ -16,16 +16,8 @@ from faults.left import left_by
 from faults.test_kills import RUN
 from hone.engines import NativeEngine
 from hone.training import checkpoint, loop, stopping, update
-from hone.training.progress import Quiet
 from hone.training.stopping import Interrupted, Stop, listening
-
-
-class Notes(Quiet):
-    def __init__(self):
-        self.texts: list[str] = []
-
-    def note(self, text):
-        self.texts.append(text)
+from notes import Notes
 
 
 @pytest.fixture(scope="module")

@@ -12,22 +12,14 @@ import hone
 from hone.core.errors import CheckpointError
 from hone.training import checkpoint, disk, states
 from hone.training import resume as resuming
-from hone.training.progress import Quiet
 from hone.training.versions import changes, versions
+from notes import Notes
 
 TINY = {
     "task": {"name": "maze", "sizes": 5}, "model": "micro:new", "num_generations": 2, "problems_per_step": 2,
     "max_completion_length": 4, "steps": 2, "eval": {"problems": 2, "samples": 1, "k": [1]},
     "checkpoint": {"every": 1},
 }  # fmt: skip
-
-
-class Notes(Quiet):
-    def __init__(self):
-        self.texts: list[str] = []
-
-    def note(self, text):
-        self.texts.append(text)
 
 
 @pytest.fixture(scope="module")
