@@ -68,4 +68,11 @@ def test_what_is_shown(capsys, tmp_path):
     text = capsys.readouterr().out
     assert "After training, on 36 held-out problems of maze: pass@1 70.8%" in text
     assert "memory   ran out 2 times" in text
+    assert "lost" not in text
+    show(
+        tmp_path,
+        [line(HIGH, 9)],
+        summary | {"redone_rollouts": 128, "redone_tokens": 2000, "redone_seconds": 61.0},
+    )
+    assert "lost     128 rollouts and 2,000 sampled tokens, 1 min 1 s of work" in capsys.readouterr().out
     assert "demonstrations" in cost(summary | {"sampled_tokens": 0})

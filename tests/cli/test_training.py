@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 from typer.testing import CliRunner
 
 from hone.cli import main
+from hone.training.stopping import Interrupted
 
 TINY = (
     "model=micro:new", "task=maze", "task.sizes=5", "num_generations=4", "problems_per_step=2", "steps=2",
@@ -119,15 +121,26 @@ def test_sft_trains_on_demonstrations(tmp_path):
     assert not (tmp_path / "sft" / "report.html").exists()
 
 
-def test_an_interrupted_run_says_how_to_go_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGINT, 130, "Interrupted"),
+        (signal.SIGTERM, 143, "Stopped by SIGTERM"),
+        (signal.SIGHUP, 129, "Stopped by SIGHUP"),
+    ],
+)
+def test_a_stopped_run_says_how_to_go_on(number, code, said, tmp_path, monkeypatch):
     def interrupted(phases, folder, progress, resume):
-        (folder / "checkpoints" / "000007").mkdir(parents=True)
-        raise KeyboardInterrupt
+        at = folder / "checkpoints" / "000007"
+        at.mkdir(parents=True)
+        (at / "trainer.json").touch()
+        (folder / "recipe.yaml").touch()
+        raise Interrupted(number, at_once=False)
 
     monkeypatch.setattr("hone.training.run.execute", interrupted)
     result = call("train", *TINY, "--out", str(tmp_path / "run"))
-    assert result.exit_code == 130
-    assert "Resume from step 7" in result.stderr
+    assert result.exit_code == code
+    assert f"{said}. Resume from step 7" in result.stderr
     assert "Traceback" not in result.output
 
 
@@ -146,3 +159,9 @@ def test_bad_data_and_models_are_named(tmp_path):
     )
     assert not (tmp_path / "x").exists()
     assert "has no tokenizer" in refused("eval", str(model), "--task", "maze")
+
+
+def test_the_exit_codes_are_in_the_help():
+    said = " ".join(call("train", "--help").output.split())
+    assert "0 done, 1 a fault of hone itself, 2 an error, 3 nothing left to resume" in said
+    assert "129, 130 or 143 stopped by SIGHUP, Ctrl-C or SIGTERM" in said

@@ -23,7 +23,8 @@ from hone.training import arms
 from hone.training.folder import RunFolder
 from hone.training.planning import adopt, longest, plan_of, settle, shape_of
 from hone.training.progress import Quiet
-from hone.training.session import identity, open_session
+from hone.training.resume import identity
+from hone.training.session import open_session
 from training.starving import SAID
 
 TINY = {

@@ -6,7 +6,7 @@ import hone
 from hone.policies.token_policy import TokenPolicy
 from hone.recipes.load import resolve
 from hone.training.progress import Quiet
-from hone.training.session import identity
+from hone.training.resume import identity
 
 TINY = {
     "task": {"name": "maze", "sizes": 5},

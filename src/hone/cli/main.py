@@ -9,11 +9,9 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hone.cli import bench, compare, doctor, methods, recipes, report, sft, tasks, terminal, train
+from hone.cli import bench, codes, compare, doctor, methods, recipes, report, sft, tasks, terminal, train
 from hone.cli import eval as evaluate
 from hone.core.errors import HoneError
-
-FAULT, ERROR, INTERRUPTED = 1, 2, 130
 
 
 class Commands(TyperGroup):
@@ -25,10 +23,10 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except HoneError as error:
             terminal.show_error(error)
-            raise typer.Exit(ERROR) from None
-        except KeyboardInterrupt:
+            raise typer.Exit(codes.ERROR) from None
+        except KeyboardInterrupt as stop:
             terminal.show_line("Interrupted.")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(codes.stopped_by(codes.signal_of(stop))) from None
 
 
 app = typer.Typer(
@@ -58,12 +56,12 @@ for _name, _command in COMMANDS.items():
 
 
 def run() -> None:
-    """The `hone` command. Exit codes: 0 done, 1 a part failed, 2 an error, 3 nothing left to do, 130 interrupted."""
+    """The `hone` command. It ends with one of the exit codes in `codes`."""
     try:
         app()
     except Exception as error:
         terminal.show_traceback(error)
-        sys.exit(FAULT)
+        sys.exit(codes.FAULT)
 
 
 if __name__ == "__main__":

@@ -81,6 +81,14 @@ def cost(summary: Mapping[str, Any]) -> str:
     return ", ".join(parts) + f" (and {count(summary['eval_tokens'])} tokens sampled for evaluation)"
 
 
+def redone(summary: Mapping[str, Any]) -> str:
+    """What stops have lost and the run has done again; it is not in its cost."""
+    return (
+        f"{count(summary['redone_rollouts'])} rollouts and {count(summary['redone_tokens'])} sampled tokens, "
+        f"{duration(summary['redone_seconds'])} of work, were done again after stops"
+    )
+
+
 def show(folder: Path, evals: Sequence[Line], summary: Mapping[str, Any]) -> None:
     """Print the summary of a finished run."""
     terminal.say("")
@@ -94,6 +102,8 @@ def show(folder: Path, evals: Sequence[Line], summary: Mapping[str, Any]) -> Non
         else:
             terminal.say(words_of(last), "bold")
     terminal.say(f"cost     {cost(summary)}")
+    if summary.get("redone_seconds"):
+        terminal.say(f"lost     {redone(summary)}", "yellow")
     if summary.get("shortages"):
         times = "once" if summary["shortages"] == 1 else f"{summary['shortages']} times"
         terminal.say(

@@ -48,7 +48,11 @@ def train(
 
     - `hone train my_recipe.yaml --dry-run`
 
-    Exit codes: 0 done, 2 an error, 3 nothing left to resume, 130 interrupted.
+    Ctrl-C, SIGTERM and SIGHUP let the step end, or give it up after 5 seconds, and leave a checkpoint. A second one
+    stops at once, and the last checkpoint stays.
+
+    Exit codes: 0 done, 1 a fault of hone itself, 2 an error, 3 nothing left to resume, 129, 130 or 143 stopped by
+    SIGHUP, Ctrl-C or SIGTERM.
     """
     from hone.cli import training
     from hone.cli.arguments import split

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from hone.cli import derived, summary, terminal
+from hone.cli import codes, derived, summary, terminal
 from hone.cli.dry_run import dry_run
 from hone.cli.progress import RichProgress
 from hone.core.errors import CheckpointError, HoneError, RecipeError
 from hone.core.method import Method
 from hone.core.recipe import Recipe
-
-NOTHING_TO_DO, INTERRUPTED = 3, 130
 
 
 def prepare(
@@ -73,7 +72,7 @@ def go(
 ) -> None:
     """Run the phases into `out` (a new folder under runs/ by default), or only try them; then sum up.
 
-    Raises typer.Exit with 3 if a run to resume has nothing left to do, with 130 if it is interrupted.
+    Raises typer.Exit with a code of `codes` if a run to resume has nothing left to do, or a signal stops it.
     """
     from transformers.utils import logging as transformers_logging
 
@@ -92,25 +91,33 @@ def go(
     try:
         with RichProgress(console, budget) as progress:
             run, worked = execute(phases, folder, progress, resume)
-    except KeyboardInterrupt:
-        terminal.show_line(stopped(folder))
-        raise typer.Exit(INTERRUPTED) from None
+    except KeyboardInterrupt as stop:
+        number = codes.signal_of(stop)
+        terminal.show_line(stopped(folder, number))
+        raise typer.Exit(codes.stopped_by(number)) from None
     if not worked:
         terminal.say(f"Nothing left to do: {folder} has finished its steps. Raise `steps` to go on.")
-        raise typer.Exit(NOTHING_TO_DO)
+        raise typer.Exit(codes.NOTHING_TO_DO)
     written = json.loads((run.path / "summary.json").read_text(encoding="utf-8"))
     summary.show(run.path, run.evals(), written)
     if report:
         show_report(run.path)
 
 
-def stopped(folder: Path) -> str:
-    """What an interrupted run leaves, and how to go on."""
-    found = sorted(folder.glob("**/checkpoints/[0-9]*"))
-    if not found:
-        return f"Interrupted. {folder} keeps what was written; it has no checkpoint to resume from."
-    words = "hone train" if (folder / "recipe.yaml").is_file() else "hone train RECIPE"  # phases lie below it
-    return f"Interrupted. Resume from step {int(found[-1].name)} by `{words} --resume --out {folder}`."
+def stopped(folder: Path, number: int) -> str:
+    """What a run that a signal stopped leaves, and how to go on."""
+    from hone.training import checkpoint
+
+    by = "Interrupted" if number == signal.SIGINT else f"Stopped by {signal.Signals(number).name}"
+    phases = sorted(folder.glob("phase-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    last = phases[-1] if phases else folder
+    if not (last / "recipe.yaml").is_file() and not phases:
+        return f"{by} before the run began: there is nothing to resume."
+    found = checkpoint.steps(last / "checkpoints")
+    where = f"step {found[-1]}" if found else "the beginning, as it has no checkpoint yet,"
+    where += f" of {last.name}" if phases else ""
+    words = "hone train RECIPE" if phases else "hone train"
+    return f"{by}. Resume from {where} by `{words} --resume --out {folder}`."
 
 
 def show_report(folder: Path) -> None:

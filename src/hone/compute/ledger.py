@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
 
@@ -19,18 +20,23 @@ class Ledger:
     lost_tokens: int = 0  # tokens in passes that were thrown away because memory ran out
     eval_tokens: int = 0  # sampled for evaluation
     updates: int = 0  # optimizer steps
+    redone_rollouts: int = (
+        0  # sampled, lost because the run was stopped before a checkpoint, and sampled again
+    )
+    redone_tokens: int = 0  # of those rollouts, and of evaluations that were lost with them
+    redone_seconds: float = 0.0  # that the lost steps and evaluations took
 
     def add(self, **counts: int) -> None:
         """Charge counts by name."""
         for name, count in counts.items():
             setattr(self, name, getattr(self, name) + int(count))
 
-    def state(self) -> dict[str, int]:
+    def state(self) -> dict[str, int | float]:
         """JSON values for a checkpoint."""
         return asdict(self)
 
     @classmethod
-    def from_state(cls, state: dict[str, int]) -> Ledger:
+    def from_state(cls, state: Mapping[str, int | float]) -> Ledger:
         """The ledger of a checkpoint; keys it does not know are left out."""
         known = {f.name for f in fields(cls)}
-        return cls(**{k: int(v) for k, v in state.items() if k in known})
+        return cls(**{k: v for k, v in state.items() if k in known})  # type: ignore[arg-type]

@@ -82,7 +82,12 @@ class CheckpointSettings(Settings):
     """When checkpoints are written and how many are kept."""
 
     every: int = Field(0, ge=0, description="write after every so many steps (0: only at the end)")
-    keep_last: int = Field(2, ge=1, description="how many checkpoints stay on disk")
+    keep_last: int = Field(2, ge=1, description="how many of the newest stay on disk")
+    keep_every: int = Field(0, ge=0, description="those of every so many steps stay for good (0: none)")
+    best: str | None = Field(
+        None,
+        description="the step with the highest `pass@1`, or lowest `-length`, of eval.jsonl has one that stays",
+    )
 
 
 class Recipe(Settings):

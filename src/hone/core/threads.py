@@ -7,7 +7,8 @@ import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
-SIGNALS = {signal.SIGINT, signal.SIGALRM}  # what the main thread is interrupted by
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # what asks a process to end
+SIGNALS = {*STOPPING, signal.SIGALRM}  # what the main thread is interrupted by
 _SOFT = 1  # omp_pause_soft: threads end, settings stay
 
 

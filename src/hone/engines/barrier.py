@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -17,6 +18,8 @@ from hone.core.sampling import Completion, SampledPolicy, SampleRequest
 from hone.core.threads import end_helpers, worker
 from hone.engines.checks import check_request
 from hone.kernels.shortage import first_line, out_of_memory, release
+
+PATIENCE = 600.0  # seconds for a call to come to its next token, where it compiles or captures first
 
 Pending = tuple[SampleRequest, "asyncio.Future[list[Completion]]"]
 
@@ -89,7 +92,12 @@ class BarrierEngine(ABC):
         if self._live == 0 and self._open is not None:
             self._open.stop.set()
             self._open = None
-            wait([self._call])
+            if not wait([self._call], PATIENCE).done:
+                raise EngineError(
+                    f"The sampling thread (hone-{self.name} of process {os.getpid()}) did not come to its next token "
+                    f"within {PATIENCE:g} s.",
+                    "End the process; the newest checkpoint is whole.",
+                )
         self._serve_if_all_wait()
 
     async def sample(self, request: SampleRequest) -> list[Completion]:

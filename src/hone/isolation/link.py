@@ -16,6 +16,7 @@ from typing import Any
 from hone.isolation import frames
 
 GRACE = 0.2  # seconds between looks at whether the process still lives; its end normally closes the channel at once
+KILLED = 60.0  # seconds in which the system must have ended a process that was killed
 KEPT = 2_000  # bytes of what a call prints that are kept: the last ones
 _CHUNK = 1 << 16
 
@@ -87,11 +88,20 @@ class Link:
         return self._printed.decode("utf-8", "replace").strip()
 
     def stop(self) -> None:
-        """Kill the process and all of its session, and close what belongs to it."""
+        """Kill the process and all of its session, and close what belongs to it. EndedError if it does not go."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
-        self.process.wait()
+        try:
+            self.process.wait(KILLED)
+        except subprocess.TimeoutExpired:
+            raise EndedError(
+                f"process {self.process.pid} is still there {KILLED:g} s after it was killed"
+            ) from None
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         self._selector.close()
         self._channel.close()
         os.close(self._output)

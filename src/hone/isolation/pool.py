@@ -148,9 +148,9 @@ class _Slot:
         return _meaning(reply, printed)
 
     def _replace(self) -> None:
-        if self.link is not None:
-            self.link.stop()
-        self.link = None
+        link, self.link = self.link, None
+        if link is not None:
+            link.stop()
 
 
 def _meaning(reply: dict[str, Any], printed: str) -> Answer:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from hone.core.errors import EngineError
 from hone.core.threads import worker
 
 T = TypeVar("T")
+
+LOOK = 0.2  # seconds between looks at whether the run is to stop
+PATIENCE = (
+    600.0  # seconds for the call of an engine to come to its next token, where it compiles or captures first
+)
 
 
 class Ahead(Generic[T]):
@@ -37,19 +44,33 @@ class Ahead(Generic[T]):
         self._started.set()
         return await work()
 
-    def take(self) -> T | None:
-        """Wait for the result of what was begun; None if nothing was. Raises what the work raised."""
+    def take(self, check: Callable[[], None]) -> T | None:
+        """Wait for the result of what was begun; None if nothing was. Raises what the work raised.
+
+        `check` is called several times a second meanwhile, and may raise.
+        """
         if self._result is None:
             return None
+        while not wait([self._result], LOOK).done:
+            check()
         found = self._result.result()
         self._result = None
         return found
 
     def stop(self) -> None:
-        """Cancel what was begun, as an interrupt would, and wait for its end. Its result and error are dropped."""
+        """Cancel what was begun, as an interrupt would, and wait for its end. Its result and error are dropped.
+
+        Raises EngineError if it does not end within `PATIENCE` seconds.
+        """
         result, self._result = self._result, None
-        if result is not None:
-            self._started.wait()
+        if result is None:
+            return
+        if self._started.wait(PATIENCE):
             with suppress(RuntimeError):  # its loop has closed: it was over already
                 self._loop.call_soon_threadsafe(self._task.cancel)
-            wait([result])
+        if not wait([result], PATIENCE).done:
+            raise EngineError(
+                f"The thread that samples a step ahead (hone-ahead of process {os.getpid()}) did not stop within "
+                f"{PATIENCE:g} s.",
+                "End the process; the newest checkpoint is whole.",
+            )

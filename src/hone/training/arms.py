@@ -19,11 +19,17 @@ import yaml
 from hone.core.errors import CheckpointError
 from hone.core.recipe import Recipe
 from hone.training import checkpoint
-from hone.training.folder import RunFolder, write_whole
+from hone.training.disk import write_whole
+from hone.training.folder import JSONL, RunFolder
 from hone.training.lock import locked
 from hone.training.planning import adopt
 
 LAST_LINES = 6
+LOOK = 1.0  # seconds between looks at an arm's process
+SILENCE = (
+    6 * 3600.0
+)  # seconds without a line, after which an arm is taken to hang: no step or evaluation is so long
+LEAVE = 120.0  # seconds that an arm which was told to stop has for its checkpoint
 
 
 @dataclass(frozen=True)
@@ -107,11 +113,48 @@ class Workers:
         if self.stopping.is_set():
             return None
         with arm.log.open("ab") as log:
-            process = subprocess.Popen(command(arm), stdout=log, stderr=subprocess.STDOUT, env=one_thread())
+            process = subprocess.Popen(
+                command(arm), stdout=log, stderr=subprocess.STDOUT, env=one_thread(),
+                start_new_session=True,  # Ctrl-C at a terminal is for this process, which passes it on once
+            )  # fmt: skip
         self.running.add(process)
-        code = process.wait()
-        self.running.discard(process)
+        try:
+            code = self._wait(process, arm)
+        except TimeoutError as error:
+            return str(error)
+        finally:
+            self.running.discard(process)
         return None if code == 0 else f"exit code {code}. {last_lines(arm.log)}"
+
+    def _wait(self, process: subprocess.Popen[bytes], arm: Arm) -> int:
+        """The exit code of an arm's process.
+
+        Raises TimeoutError, and kills it, if it gives no sign of life for `SILENCE` seconds, or was told to stop and is
+        still there after `LEAVE`.
+        """
+        files = [arm.log, *(arm.folder / name for name in JSONL)]
+        seen, quiet_until, stop_until = _sizes(files), time.monotonic() + SILENCE, None
+        while True:
+            try:
+                return process.wait(LOOK)
+            except subprocess.TimeoutExpired:
+                now, sizes = time.monotonic(), _sizes(files)
+            if sizes != seen:
+                seen, quiet_until = sizes, now + SILENCE
+            if self.stopping.is_set() and stop_until is None:
+                stop_until = now + LEAVE
+            if now <= (quiet_until if stop_until is None else stop_until):
+                continue
+            process.kill()
+            did = "did not end within" if stop_until else "wrote nothing into its log or its run folder for"
+            most = LEAVE if stop_until else SILENCE
+            raise TimeoutError(
+                f"process {process.pid} {did} {most:g} s and was killed. {last_lines(arm.log)}"
+            )
+
+
+def _sizes(files: Sequence[Path]) -> list[int]:
+    return [path.stat().st_size if path.exists() else 0 for path in files]
 
 
 def command(arm: Arm) -> list[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,70 +13,67 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from hone.core.errors import CheckpointError
+from hone.core.stages import State
 from hone.policies.token_policy import TokenPolicy
+from hone.training import disk, states
 from hone.training.optimizer import load_optimizer_tensors, optimizer_tensors
 
-FORMAT = 1
-STATE, TENSORS = "trainer.json", "trainer.safetensors"
+FORMAT = 2
+STATE, TENSORS, STAGES = "trainer.json", "trainer.safetensors", "stages.safetensors"
 
 
 @dataclass(frozen=True)
 class TrainerState:
-    """What is not a tensor: counters, stage state, file lengths, and which recipe it belongs to."""
+    """What is not the model's or the optimizer's: counters, the state of stages, file lengths, and where it comes from.
+
+    `recipe` is the resolved one; `digest` names those of its keys that decide what a step computes.
+    """
 
     step: int
     version: int
-    ledger: Mapping[str, int]
-    curriculum: Mapping[str, Any]
+    ledger: Mapping[str, int | float]
+    stages: Mapping[str, State]  # of each stage that has one
     lengths: Mapping[str, int]
+    recipe: Mapping[str, Any]
     digest: str
+    versions: Mapping[str, str]
     seconds: float  # that the run has taken, over all its sessions up to here
-    finished: bool = False
+    evaluated: int = -1  # the step of the latest evaluation; -1: none yet
+    best: Mapping[str, Any] | None = None  # see retention.Best
     memory: Mapping[str, int] = field(default_factory=dict)  # what shortages of memory have left: see Session
 
 
-def save(
-    folder: Path, policy: TokenPolicy, optimizer: torch.optim.Optimizer, state: TrainerState, keep_last: int
-) -> Path:
-    """Write `folder/<step>` through a temporary folder and a rename, then drop all but the newest `keep_last`."""
-    target = folder / f"{state.step:06d}"
-    beside = folder / f".{target.name}.tmp"
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    policy.save(beside)
-    save_file(optimizer_tensors(optimizer), beside / TENSORS)
-    files = sorted(p for p in beside.iterdir() if p.is_file())
-    body = {
-        "format": FORMAT,
-        "step": state.step,
-        "version": state.version,
-        "ledger": dict(state.ledger),
-        "curriculum": dict(state.curriculum),
-        "lengths": dict(state.lengths),
-        "digest": state.digest,
-        "seconds": state.seconds,
-        "finished": state.finished,
-        "memory": dict(state.memory),
-        "sha256": {p.name: _sha256(p) for p in files},
-    }
-    (beside / STATE).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
-    for path in beside.iterdir():
-        _sync(path)
-    if target.exists():
-        shutil.rmtree(target)
-    beside.replace(target)
-    _sync(folder)
-    for old in steps(folder)[:-keep_last]:
-        shutil.rmtree(folder / f"{old:06d}")
+def save(folder: Path, policy: TokenPolicy, optimizer: torch.optim.Optimizer, state: TrainerState) -> Path:
+    """Write `folder/<step>`. Until it is whole nothing else in `folder` is touched.
+
+    An error of the disk is raised as it came; see `disk.refusal`.
+    """
+    target = path_of(folder, state.step)
+    tensors: dict[str, torch.Tensor] = {}
+    stages = states.split(state.stages, tensors)
+    with disk.whole_folder(target) as beside:
+        policy.save(beside)
+        save_file(optimizer_tensors(optimizer), beside / TENSORS)
+        save_file(tensors, beside / STAGES)
+        sums = {p.relative_to(beside).as_posix(): _sha256(p) for p in beside.rglob("*") if p.is_file()}
+        # Through JSON, so that the checksum is that of what will be read.
+        body = json.loads(json.dumps({"format": FORMAT, **vars(state), "stages": stages, "sha256": sums}))
+        body["own_sha256"] = _own(body)
+        (beside / STATE).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
     return target
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def drop(folder: Path, keep: set[int]) -> None:
+    """Delete the checkpoints of `folder` but those of `keep`, and what unfinished writes have left."""
+    for step in steps(folder):
+        if step not in keep:
+            disk.remove(disk.standing(path_of(folder, step)))
+    disk.sweep(folder)
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """The checkpoint of a step."""
+    return folder / f"{step:06d}"
 
 
 def _sha256(path: Path) -> str:
@@ -86,38 +81,79 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _own(body: Mapping[str, Any]) -> str:
+    """A checksum of trainer.json's own content."""
+    text = json.dumps({k: v for k, v in body.items() if k != "own_sha256"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def steps(folder: Path) -> list[int]:
     """Steps with a whole checkpoint, oldest first."""
     if not folder.is_dir():
         return []
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / STATE).is_file())
+    names = {p.name.removeprefix(".").removesuffix(f".{disk.OLD}") for p in folder.iterdir()}
+    numbers = [int(name) for name in names if name.isdigit()]
+    return sorted(n for n in numbers if (disk.standing(path_of(folder, n)) / STATE).is_file())
 
 
-def newest(folder: Path) -> tuple[Path, TrainerState, list[str]]:
-    """The newest checkpoint whose files match their checksums, and what was passed over on the way to it.
+@dataclass(frozen=True)
+class Found:
+    """The newest good checkpoint, and the newer ones that were passed over, each with what is wrong with it."""
 
-    Raises CheckpointError if there is none.
+    path: Path
+    state: TrainerState
+    damaged: Mapping[Path, str]
+
+
+def newest(folder: Path, sizes: Mapping[str, int] | None = None) -> Found:
+    """The newest checkpoint whose files match their checksums, and whose logs are as long as it counted.
+
+    `sizes` are the present lengths of the logs; None does not compare them. Raises CheckpointError if there is none,
+    and for one of another format.
     """
-    passed: list[str] = []
+    damaged: dict[Path, str] = {}
     for step in reversed(steps(folder)):
-        path = folder / f"{step:06d}"
-        problem = _damage(path)
+        path = disk.standing(path_of(folder, step))
+        try:
+            body = json.loads((path / STATE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            damaged[path] = f"{STATE}: {error}"
+            continue
+        problem = _altered(body, step)
         if not problem:
-            return path, read_state(path), passed
-        passed.append(f"checkpoint {path.name} is damaged ({problem})")
-    detail = f" ({'; '.join(passed)})" if passed else ""
+            _check_format(path, body)
+            problem = _damage(path, body) or _short(body, sizes)
+        if not problem:
+            return Found(path, _state(path, body), damaged)
+        damaged[path] = problem
+    detail = "; ".join(f"{path.name}: {problem}" for path, problem in damaged.items())
     raise CheckpointError(
-        f"{folder} holds no usable checkpoint{detail}.", "Start the run anew with another `--out`."
+        f"{folder} holds no usable checkpoint{f' ({detail})' if detail else ''}.",
+        "Start the run anew with another `--out`.",
     )
 
 
-def _damage(path: Path) -> str:
-    """What is wrong with a checkpoint's files, or ''."""
-    try:
-        body = json.loads((path / STATE).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        return f"{STATE}: {error}"
-    for name, digest in body.get("sha256", {}).items():
+def _altered(body: Any, step: int) -> str:
+    """What is wrong with trainer.json by its own checksum, or ''; formats before 2 had none."""
+    sound = isinstance(body, dict) and isinstance(body.get("format"), int) and body.get("step") == step
+    if sound and (body["format"] < 2 or body.get("own_sha256") == _own(body)):
+        return ""
+    return f"{STATE} does not match its checksum"
+
+
+def _check_format(path: Path, body: Mapping[str, Any]) -> None:
+    """Raise CheckpointError for a format that this hone does not read."""
+    known = body["format"]
+    if known != FORMAT:
+        raise CheckpointError(
+            f"{path} has checkpoint format {known}, this hone reads format {FORMAT}.",
+            f"Resume it with the hone that wrote it, or start a new run from its weights: `model={path}`.",
+        )
+
+
+def _damage(path: Path, body: Mapping[str, Any]) -> str:
+    """What is wrong with a checkpoint's other files, or ''."""
+    for name, digest in body["sha256"].items():
         if not (path / name).is_file():
             return f"{name} is missing"
         if _sha256(path / name) != digest:
@@ -125,16 +161,17 @@ def _damage(path: Path) -> str:
     return ""
 
 
-def read_state(path: Path) -> TrainerState:
-    """trainer.json of a checkpoint. Raises CheckpointError for another format."""
-    body = json.loads((path / STATE).read_text(encoding="utf-8"))
-    if body.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has checkpoint format {body.get('format')}, this hone reads {FORMAT}.",
-            "Resume it with the hone that wrote it.",
-        )
-    keys = ("step", "version", "ledger", "curriculum", "lengths", "digest", "seconds", "finished")
-    return TrainerState(**{key: body[key] for key in keys}, memory=body.get("memory", {}))
+def _short(body: Mapping[str, Any], sizes: Mapping[str, int] | None) -> str:
+    """Which log has lost lines that a checkpoint counted, or ''."""
+    for name, length in body["lengths"].items():
+        if sizes is not None and sizes.get(name, 0) < length:
+            return f"{name} has {sizes.get(name, 0)} bytes, the checkpoint counted {length}"
+    return ""
+
+
+def _state(path: Path, body: Mapping[str, Any]) -> TrainerState:
+    known = {key: body[key] for key in TrainerState.__dataclass_fields__}
+    return TrainerState(**known | {"stages": states.joined(body["stages"], load_file(path / STAGES))})
 
 
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:

@@ -14,8 +14,9 @@ from hone.core.errors import CheckpointError, DataError, RecipeError, nearest
 from hone.core.recipe import Recipe
 from hone.evals import Interval, t_interval
 from hone.training.arms import Arm, Workers
-from hone.training.folder import write_whole
+from hone.training.disk import write_whole
 from hone.training.lock import locked
+from hone.training.stopping import listening
 
 Rows = list[dict[str, Any]]
 
@@ -41,7 +42,7 @@ def compare_methods(
     CheckpointError if `out` belongs to another comparison or is being written by one, or if no arm finished.
     """
     _check(recipes, seeds, workers, baseline)
-    with locked(out):
+    with locked(out), listening(tell):  # an interrupt passes through here, so that no arm is left behind
         return _compare(recipes, seeds, out, name, workers, baseline, tell)
 
 

@@ -21,7 +21,8 @@ from hone.evals import Interval, maj_at_k, mean_interval, pass_at_k, worst_at_k
 from hone.policies.token_policy import TokenPolicy
 from hone.training.budget import TokenBudget
 from hone.training.context import PolicyRole, StepContext
-from hone.training.rollouts import run_episodes
+from hone.training.rollouts import episodes
+from hone.training.stopping import Runs
 
 SCORED_TOKENS = 1 << 14  # of a pass, where an evaluation outside of a run scores: no recipe says how many
 
@@ -47,6 +48,7 @@ def evaluate(
     seed: int = 0,
     split: Split = "test",
     budget: TokenBudget | None = None,
+    run: Runs = asyncio.run,
 ) -> Evaluation:
     """Sample `samples` answers to each of the first `problems` problems of `split` and judge them.
 
@@ -66,11 +68,9 @@ def evaluate(
     )
     context = StepContext(task, judge, params, NoiseKey(seed, "eval"), {"policy": role})
     requests = [Request(task.problem(i, split), samples, group=i) for i in range(problems)]
-    trajectories = run_episodes(requests, SingleTurn(), context, engine)
+    trajectories = run(episodes(requests, SingleTurn(), context, engine))
     state = {"global_step": 0, "evaluation": True}
-    verdicts = asyncio.run(
-        judge.score([t.problem for t in trajectories], [t.text for t in trajectories], state)
-    )
+    verdicts = run(judge.score([t.problem for t in trajectories], [t.text for t in trajectories], state))
     line = summarise(judge, trajectories, verdicts, problems, samples, ks, seed)
     judged = [replace(t, verdict=v) for t, v in zip(trajectories, verdicts, strict=True)]
     return Evaluation({"task": task.name, "split": split, **line}, judged)

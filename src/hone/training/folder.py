@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hone.core.errors import CheckpointError
+from hone.training import disk
 
 JSONL = ("metrics.jsonl", "eval.jsonl", "samples.jsonl", "events.jsonl")
 
@@ -20,6 +23,9 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.hear: Callable[[str], None] = lambda text: None  # of lines that the disk refuses
+        self._waiting: dict[str, bytes] = {}  # lines of each log that are not written yet
+        self._ends: dict[str, int] = {}  # the length of each log that this process has written to
 
     @property
     def checkpoints(self) -> Path:
@@ -43,7 +49,7 @@ class RunFolder:
     def write_recipe(self, recipe: Mapping[str, Any]) -> None:
         """Write recipe.yaml whole."""
         text = yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)
-        write_whole(self.path / "recipe.yaml", text)
+        disk.write_whole(self.path / "recipe.yaml", text)
 
     def read_recipe(self) -> dict[str, Any]:
         """The resolved recipe. Raises CheckpointError if this is no run folder."""
@@ -54,11 +60,37 @@ class RunFolder:
         return data
 
     def append(self, name: str, lines: Iterable[Mapping[str, Any]]) -> None:
-        """Append JSON lines, flushed to the operating system before returning."""
+        """Append JSON lines, handed to the operating system before returning.
+
+        Where the disk refuses them, they wait in memory and are written before the next ones; `hear` is told.
+        """
         text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
         # A lone surrogate, which a reward's message may hold, is written as the escape that JSON has for it.
-        with (self.path / name).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        waited = name in self._waiting
+        self._waiting[name] = self._waiting.get(name, b"") + text.encode("utf-8", "backslashreplace")
+        try:
+            self._write(name)
+        except OSError as error:
+            if not (said := disk.refusal(error)):
+                raise
+            if not waited:
+                self.hear(f"{self.path / name} could not be written ({said}): its lines wait in memory")
+        else:
+            if waited:
+                self.hear(f"the lines of {self.path / name} that waited are written")
+
+    def _write(self, name: str) -> None:
+        """Write what waits for a log."""
+        self._ends[name] = disk.extend(self.path / name, self._waiting[name], self._ends.get(name))
+        del self._waiting[name]
+
+    def flush(self) -> None:
+        """Have the disk hold every line that was appended. Raises OSError where it refuses."""
+        for name in list(self._waiting):
+            self._write(name)
+        for name in JSONL:
+            if (self.path / name).exists():
+                disk.sync(self.path / name)
 
     def read(self, name: str) -> list[dict[str, Any]]:
         """The lines of a JSONL file; a torn last line is left out, any other bad line is a CheckpointError."""
@@ -80,48 +112,61 @@ class RunFolder:
                 ) from None
         return out
 
-    def lengths(self) -> dict[str, int]:
-        """Byte length of each JSONL file, for a checkpoint."""
+    def sizes(self) -> dict[str, int]:
+        """Byte length of each JSONL file as it is on disk, for a checkpoint."""
         return {n: (self.path / n).stat().st_size if (self.path / n).exists() else 0 for n in JSONL}
 
-    def cut(self, lengths: Mapping[str, int]) -> list[str]:
-        """Bring each JSONL file back to the length a checkpoint recorded; what is beyond moves aside.
+    def beyond(self, lengths: Mapping[str, int]) -> list[Cut]:
+        """What each JSONL file has beyond the length that a checkpoint recorded, copied aside for good.
 
-        Returns what was moved, for the log. Raises CheckpointError if a file is shorter than recorded.
+        Raises CheckpointError if a file is shorter than recorded, or was changed since.
         """
-        moved = []
+        return [cut for name, length in lengths.items() if (cut := self._beyond(name, length)) is not None]
+
+    def _beyond(self, name: str, length: int) -> Cut | None:
+        path = self.path / name
+        whole = path.read_bytes() if path.exists() else b""
+        if len(whole) < length or whole[:length][-1:] not in (b"", b"\n"):
+            raise CheckpointError(
+                f"{path} is not the file whose {length} bytes its checkpoint counted: it has {len(whole)}.",
+                "The file was changed; start a new run.",
+            )
+        rest = whole[length:]
+        return Cut(name, rest, _aside(path.with_suffix(f".after-{length}.jsonl"), rest)) if rest else None
+
+    def cut(self, lengths: Mapping[str, int]) -> None:
+        """Bring each JSONL file back to the length that a checkpoint recorded."""
         for name, length in lengths.items():
-            path = self.path / name
-            size = path.stat().st_size if path.exists() else 0
-            if size < length:
-                raise CheckpointError(
-                    f"{path} has {size} bytes, its checkpoint counted {length}.",
-                    "The file was changed; start a new run.",
-                )
-            if size > length:
-                aside = _unused(path.with_suffix(f".after-{length}.jsonl"))
-                with path.open("rb+") as file:
-                    file.seek(length)
-                    aside.write_bytes(file.read())
-                    file.truncate(length)
-                moved.append(f"{size - length} bytes of {name} moved to {aside.name}")
-        return moved
+            if (self.path / name).exists():
+                os.truncate(self.path / name, length)
+            self._ends[name] = length
 
 
-def _unused(path: Path) -> Path:
-    """`path`, or the first of its numbered siblings that does not exist."""
-    number, candidate = 1, path
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return candidate
+@dataclass(frozen=True)
+class Cut:
+    """What a resumption took off a log, and the file that it was moved to."""
+
+    name: str
+    content: bytes
+    aside: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Its whole lines."""
+        out = []
+        for line in self.content.split(b"\n")[:-1]:
+            with suppress(ValueError):
+                out.append(json.loads(line))
+        return out
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that readers see the old content or the new one, never a part."""
-    beside = path.with_name(f".{path.name}.tmp")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+def _aside(path: Path, content: bytes) -> Path:
+    """Write `content` to `path`, or to the first of its numbered siblings that does not exist.
+
+    One that holds it already is from a resumption that was killed before it cut the log, and serves.
+    """
+    for known in path.parent.glob(f"{path.stem}*{path.suffix}"):
+        if known.read_bytes() == content:
+            return known
+    fresh = disk.unused(path)
+    disk.write_whole(fresh, content)
+    return fresh

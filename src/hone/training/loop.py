@@ -9,27 +9,34 @@ from hone.training.context import StepContext
 from hone.training.evaluate import evaluate, sample_line, sample_lines
 from hone.training.metrics import step_metrics
 from hone.training.sampling import lag, sample, sample_ahead
+from hone.training.saving import finish, leaving_a_checkpoint, save_checkpoint
 from hone.training.session import Session
 from hone.training.stages import assign, judge, provide
 from hone.training.update import update
 
 
 def train(session: Session) -> None:
-    """Run a session to its end: evaluate, then sample, judge, credit and update, step after step."""
-    if session.step == 0 and session.recipe.eval.before:
-        measure(session)
-    try:
+    """Run a session to its end: evaluate, then sample, judge, credit and update, step after step.
+
+    Raises Interrupted if a signal stops it, with a checkpoint of the last whole step on disk.
+    """
+    with leaving_a_checkpoint(session):
+        between_steps(session)
         while not session.done:
             one_step(session)
-            if session.evaluates_after(session.step):
-                measure(session)
-            if session.saves_after(session.step):
-                session.save_checkpoint()
-    finally:
-        if session.ahead is not None:
-            session.ahead.stop()
-    session.save_checkpoint(finished=True)
-    session.policy.save(session.folder.final)
+            between_steps(session)
+    finish(session)
+
+
+def between_steps(s: Session) -> None:
+    """What is due now that everything is as a whole step left it: to stop, to evaluate, to write a checkpoint."""
+    s.stop.rest()
+    if s.owes_evaluation:
+        measure(s)
+    if s.owes_checkpoint:
+        save_checkpoint(s)
+    if not s.done:
+        s.stop.rest()
 
 
 def one_step(s: Session) -> None:
@@ -42,15 +49,15 @@ def one_step(s: Session) -> None:
             batch = gather(s, step, context)
             sample_ahead(s, step + 1)
         with s.timed("reward"):
-            batch = judge(s.method, batch, context, r.max_error_share)
+            batch = judge(s.method, batch, context, r.max_error_share, s.stop.run)
         with s.timed("score"):
-            batch = provide(s.method, r, batch, s.policy, s.reference, s.budget, s.ledger)
+            batch = provide(s.method, r, batch, s.policy, s.reference, s.budget, s.ledger, s.stop.check)
         with s.timed("train"):
             batch = assign(s.method, batch)
             behind = lag(batch, s.policy.version)
             tally = update(
-                s.policy, s.optimizer, s.rate, s.method, batch, s.update_settings, s.budget, s.ledger
-            )
+                s.policy, s.optimizer, s.rate, s.method, batch, s.update_settings, s.budget, s.ledger, s.stop.check
+            )  # fmt: skip
     s.curriculum_state = s.method.curriculum.observe(s.curriculum_state, batch)
     s.step = step
     line = step_metrics(step, batch, tally, s.ledger, s.rate(max(0, s.ledger.updates - 1)), s.seconds)
@@ -96,11 +103,13 @@ def measure(s: Session) -> None:
             ks=settings.k,
             seed=s.recipe.seed,
             budget=s.budget,
+            run=s.stop.run,
         )
     s.ledger.add(eval_tokens=result.line["tokens"])
     counts = {"rollouts": s.ledger.rollouts, "sampled_tokens": s.ledger.sampled_tokens}
     line = {"step": s.step, **counts, **result.line, "time/eval": round(s.seconds["eval"], 4)}
     s.folder.append("eval.jsonl", [line])
+    s.has_evaluated(line)
     if ends:
         s.folder.append("samples.jsonl", sample_lines(result, s.step, settings.keep_samples))
     s.progress.evaluation(line)

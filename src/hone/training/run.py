@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from hone import __version__
-from hone.core.errors import CheckpointError
 from hone.core.recipe import Recipe
-from hone.training import checkpoint, data
-from hone.training.folder import RunFolder, write_whole
+from hone.training import data
+from hone.training.disk import named, write_whole
+from hone.training.folder import RunFolder
 from hone.training.lock import locked
 from hone.training.loop import train
 from hone.training.planning import settle
 from hone.training.progress import Progress, Quiet
-from hone.training.session import open_session
+from hone.training.session import Session, open_session
+from hone.training.stopping import Stop, listening
+
+SUMMARY = "summary.json"
 
 
 @dataclass(frozen=True)
@@ -64,56 +68,71 @@ def execute(
     model: str | None = None
     worked = False
     run = Run(out)
-    for number, recipe in enumerate(phases, start=1):
-        folder = out if len(phases) == 1 else out / f"phase-{number}"
-        if model is not None:
-            recipe = recipe.model_copy(update={"model": model})
-        worked = _execute_one(recipe, folder, watcher, resume, reward) or worked
-        run = Run(folder)
-        model = str(run.final)
+    with listening(watcher.note) as stop:
+        for number, recipe in enumerate(phases, start=1):
+            folder = out if len(phases) == 1 else out / f"phase-{number}"
+            if model is not None:
+                recipe = recipe.model_copy(update={"model": model})
+            worked = _execute_one(recipe, folder, watcher, resume, reward, stop) or worked
+            run = Run(folder)
+            model = str(run.final)
     return run, worked
 
 
 def _execute_one(
-    recipe: Recipe, path: Path, progress: Progress, resume: bool, reward: Callable[..., Any] | None
+    recipe: Recipe,
+    path: Path,
+    progress: Progress,
+    resume: bool,
+    reward: Callable[..., Any] | None,
+    stop: Stop,
 ) -> bool:
     """Run one phase. Returns False if it was finished already."""
     folder = RunFolder(path)
     resume = resume and (path / "recipe.yaml").exists()
+    stop.polite = False  # until there is something to keep
     with ExitStack() as held:
         if resume:
             held.enter_context(locked(path))
-            _want_checkpoint(folder)
-        session = open_session(recipe, folder, progress, resume, reward)
-        if resume and session.done and checkpoint.newest(folder.checkpoints)[1].finished:
+        session = open_session(recipe, folder, progress, resume, reward, stop)
+        if resume and _finished(session):
             return False
         settled = settle(recipe, session.plan).dump()
-        if resume:
-            folder.write_recipe(settled)
-        else:  # only now, so that a recipe that is refused leaves nothing behind
-            held.enter_context(locked(path))
-            folder.create(settled)
-        if note := data.write(folder, session.data.record):
-            progress.note(note)
+        with named(f"{path}", "Make room on the disk, or write to another `--out`."):
+            if resume:
+                folder.write_recipe(settled)
+            else:  # only now, so that a recipe that is refused leaves nothing behind
+                held.enter_context(locked(path))
+                folder.create(settled)
+            if note := data.write(folder, session.data.record):
+                progress.note(note)
         progress.plan(session.recipe, session.method, session.plan)
+        stop.polite = True
         train(session)
-        cost = {**session.ledger.state(), "shortages": session.shortages}
-        _summarise(folder, session.method.formula(), cost, session.elapsed)
+        with named(f"{path / SUMMARY}", "Make room on the disk, and run again with `--resume`."):
+            _summarise(session)
+    stop.rest()
     return True
 
 
-def _want_checkpoint(folder: RunFolder) -> None:
-    """Raise CheckpointError unless the folder has something to resume from."""
-    if not checkpoint.steps(folder.checkpoints):
-        raise CheckpointError(
-            f"{folder.path} holds a run without a checkpoint, so there is nothing to resume.",
-            "Start it anew with another `--out`; set `checkpoint.every` to be able to resume.",
-        )
+def _finished(session: Session) -> bool:
+    """Whether everything that a run leaves is there: its summary is the last of it."""
+    path = session.folder.path / SUMMARY
+    if not session.done or not path.is_file() or not session.folder.final.is_dir():
+        return False
+    return bool(json.loads(path.read_text(encoding="utf-8")).get("step") == session.step)
 
 
-def _summarise(folder: RunFolder, formula: str, cost: dict[str, int], seconds: float) -> None:
-    """Write summary.json: what ran, at what cost."""
-    import json
-
-    body = {"formula": formula, "hone": __version__, "seconds": round(seconds, 2), "finished": True, **cost}
-    write_whole(folder.path / "summary.json", json.dumps(body, indent=2) + "\n")
+def _summarise(session: Session) -> None:
+    """Write summary.json: what ran, to which step, at what cost. Lines of logs that still wait are written first."""
+    session.folder.flush()
+    body = {
+        "formula": session.method.formula(),
+        "hone": __version__,
+        "step": session.step,
+        "seconds": round(session.elapsed, 2),
+        "finished": True,
+        **session.ledger.state(),
+        "shortages": session.shortages,
+    }
+    write_whole(session.folder.path / SUMMARY, json.dumps(body, indent=2) + "\n")

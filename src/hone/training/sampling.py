@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,10 +27,10 @@ class Drawn:
 
 def sample(s: Session, step: int, context: StepContext) -> Drawn:
     """The rollouts of `step`: those that were sampled ahead, or sampled now."""
-    drawn = s.ahead.take() if s.ahead is not None else None
+    drawn = s.ahead.take(s.stop.check) if s.ahead is not None else None
     if drawn is None:
         s.engine.refresh()
-        drawn = asyncio.run(_draw(s, step, episode_context(s, context)))
+        drawn = s.stop.run(_draw(s, step, episode_context(s, context)))
     return drawn
 
 

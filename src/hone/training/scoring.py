@@ -13,6 +13,7 @@ from hone.kernels.shortage import out_of_memory
 from hone.policies.token_policy import Scores, TokenPolicy
 from hone.training.budget import Shortage, TokenBudget, shortage
 from hone.training.microbatch import microbatches
+from hone.training.stopping import Check, go_on
 
 Parts = dict[int, tuple[torch.Tensor, torch.Tensor | None]]  # of each rollout: logprobs, values
 
@@ -26,14 +27,17 @@ def score(
     ledger: Ledger,
     *,
     values: bool = False,
+    check: Check = go_on,
 ) -> Scores:
     """Logprobs `[T]` (and values `[T]`) of all action tokens, in the order of `trajectories`, on the CPU.
 
     Where memory runs out, the budget is halved and what is not scored yet is cut anew. Raises PolicyError if one
-    rollout alone does not fit.
+    rollout alone does not fit. `check` is called before every pass.
     """
     parts: Parts = {}
-    while found := _score_rest(policy, trajectories, temperature, budget.tokens, ledger, values, parts):
+    while found := _score_rest(
+        policy, trajectories, temperature, budget.tokens, ledger, values, parts, check
+    ):
         ledger.add(lost_tokens=found.tokens)
         budget.halve(found)
     ordered = [parts[i] for i in range(len(trajectories))]
@@ -51,6 +55,7 @@ def _score_rest(
     ledger: Ledger,
     values: bool,
     parts: Parts,
+    check: Check,
 ) -> Shortage | None:
     """Add what `parts` lacks, pass after pass; returns the pass that memory did not suffice for, if there is one."""
     left = [i for i in range(len(trajectories)) if i not in parts]
@@ -58,6 +63,7 @@ def _score_rest(
     cuts = list(microbatches(rest, [t.labels.get("group", 0) for t in rest], max_tokens))
     passes = [[rest[i] for i in cut] for cut in cuts]
     for number, (cut, chosen) in enumerate(zip(cuts, passes)):
+        check()
         forest = pack(chosen)
         try:
             scores = policy.score(forest, temperature, values=values)

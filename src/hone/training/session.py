@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ import torch
 from hone.catalog import build_method
 from hone.compute import Ledger
 from hone.compute.memory import MemoryPlan
-from hone.core.errors import CheckpointError, RecipeError
+from hone.core.errors import RecipeError
 from hone.core.method import Method
 from hone.core.noise import NoiseKey
 from hone.core.problem import Task
@@ -25,7 +24,8 @@ from hone.engines import choose
 from hone.policies.loading import load_policy
 from hone.policies.token_policy import TokenPolicy
 from hone.tasks import make
-from hone.training import checkpoint
+from hone.training import checkpoint, retention
+from hone.training import resume as resuming
 from hone.training.ahead import Ahead
 from hone.training.budget import Shortage, TokenBudget
 from hone.training.context import PolicyRole, StepContext
@@ -34,12 +34,23 @@ from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
 from hone.training.judging import build_judge, notice
 from hone.training.optimizer import learning_rate, make_optimizer
-from hone.training.planning import SETTLED, adopt, plan_of, settle
+from hone.training.planning import adopt, plan_of, settle
 from hone.training.planning import notes as plan_notes
 from hone.training.progress import Progress
+from hone.training.retention import Best, better
 from hone.training.sampling import Drawn
 from hone.training.snapshot import SnapshotEngine
+from hone.training.stopping import Stop
 from hone.training.update import UpdateSettings
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a step changes before it moves the weights, as it was between two steps; `at` is by time.perf_counter."""
+
+    ledger: Mapping[str, int | float]
+    curriculum_state: State
+    at: float
 
 
 @dataclass
@@ -71,6 +82,12 @@ class Session:
     before: float = 0.0  # seconds that the run took before this process
     started: float = field(default_factory=time.perf_counter)
     ahead: Ahead[Drawn] | None = None  # samples the next step, with `one_step_off`
+    stop: Stop = field(default_factory=Stop)
+    evaluated: int = -1  # the step of the latest evaluation
+    best: Best | None = None  # the best evaluation, with `checkpoint.best`
+    best_written: Best | None = None  # as of the newest checkpoint
+    written: tuple[int, int] = (-1, -1)  # `step` and `evaluated` of the newest checkpoint
+    whole: Whole | None = None  # what it was when the present step began
 
     @property
     def params(self) -> SamplingParams:
@@ -101,7 +118,21 @@ class Session:
     def saves_after(self, step: int) -> bool:
         """Whether a checkpoint follows `step` that is not the last one."""
         every = self.recipe.checkpoint.every
-        return bool(every and step % every == 0) and not self._done_after(step)
+        return bool(every and step and step % every == 0) and not self._done_after(step)
+
+    @property
+    def owes_evaluation(self) -> bool:
+        """Whether an evaluation of the present weights is due and not made; one may have been given up."""
+        if self.evaluated == self.step:
+            return False
+        return self.recipe.eval.before if self.step == 0 else self.evaluates_after(self.step)
+
+    @property
+    def owes_checkpoint(self) -> bool:
+        """Whether a checkpoint of this moment is due and not written, that of the end aside."""
+        if self.written == (self.step, self.evaluated):
+            return False
+        return self.saves_after(self.step) or (self.best is not None and self.best.step == self.step)
 
     def rests_after(self, step: int) -> bool:
         """Whether `step` is followed by something that no rollouts may be under way across."""
@@ -109,7 +140,7 @@ class Session:
 
     @property
     def elapsed(self) -> float:
-        """Seconds the run has taken, resumed parts included; re-done work counts twice."""
+        """Seconds the run has taken, resumed parts included; what a stop has lost is in the ledger alone."""
         return self.before + time.perf_counter() - self.started
 
     def rate(self, update: int) -> float:
@@ -134,6 +165,18 @@ class Session:
     def begin(self, step: int) -> None:
         """Step `step` is being computed from here on."""
         self.working_on, self.seconds, self.opening = step, self.opening, {}
+        self.whole = Whole(self.ledger.state(), self.curriculum_state, time.perf_counter())
+
+    def has_evaluated(self, line: Mapping[str, Any]) -> None:
+        """Take note of a line of eval.jsonl: the step of one better than all before has a checkpoint that stays."""
+        self.evaluated = self.step
+        metric = self.recipe.checkpoint.best
+        if metric is not None:
+            self.best = better(metric, line, self.best) or self.best
+            if metric.removeprefix("-") not in line:
+                self.progress.note(
+                    f"ALARM: the evaluation of step {self.step} has no `{metric}` to choose the best by"
+                )
 
     def tokens_ran_out(self, found: Shortage, before: int, after: int) -> None:
         """Record a forward or backward pass that memory did not suffice for."""
@@ -164,41 +207,12 @@ class Session:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
-    def save_checkpoint(self, finished: bool = False) -> Path:
-        """Write a checkpoint of this moment."""
-        state = checkpoint.TrainerState(
-            step=self.step,
-            version=self.policy.version,
-            ledger=self.ledger.state(),
-            curriculum=self.curriculum_state,
-            lengths=self.folder.lengths(),
-            digest=identity(self.recipe),
-            seconds=self.elapsed,
-            finished=finished,
-            memory=self._memory(),
-        )
-        keep = self.recipe.checkpoint.keep_last
-        return checkpoint.save(self.folder.checkpoints, self.policy, self.optimizer, state, keep)
-
-    def _memory(self) -> dict[str, int]:
+    def memory_left(self) -> dict[str, int]:
         """What a resumed run must know of shortages; nothing if there was none."""
         if not self.shortages:
             return {}
         found = {"shortages": self.shortages, "max_tokens_per_microbatch": self.budget.tokens}
         return found | ({} if self.engine.max_slots is None else {"max_slots": self.engine.max_slots})
-
-
-# Keys that may change between a run and its resumption: they decide when it ends, what is written beside it, whether
-# code of the model may run, and how a batch is cut to fit into memory, which moves a result by its rounding alone.
-RESUMABLE = (
-    *("steps", "max_sampled_tokens", "eval", "checkpoint", "max_error_share", "device", "trust_remote_code"),
-    *SETTLED,
-)
-
-
-def identity(recipe: Recipe) -> str:
-    """A digest of every key that decides what a step computes."""
-    return recipe.model_copy(update={k: Recipe.model_fields[k].get_default() for k in RESUMABLE}).digest()
 
 
 def open_session(
@@ -207,10 +221,11 @@ def open_session(
     progress: Progress,
     resume: bool = False,
     reward: Callable[..., Any] | None = None,
+    stop: Stop | None = None,
 ) -> Session:
     """Build a run's objects. With `resume`, from the newest checkpoint of `folder`, whose files are cut back to it.
 
-    `reward` is the callable that the recipe's `reward: callable:<name>` stands for.
+    `reward` is the callable that the recipe's `reward: callable:<name>` stands for; `stop` hears what ends the run.
 
     Raises the error of whatever cannot be built, and CheckpointError if the folder belongs to another recipe.
     """
@@ -218,22 +233,15 @@ def open_session(
     task = make(recipe.task.name, **recipe.task.options)
     other = recipe.eval.task
     eval_task = task if other is None else make(other.name, **other.options)
-    at: tuple[Path, checkpoint.TrainerState] | None = None
+    retention.check(recipe)
+    at: checkpoint.Found | None = None
     if resume:
         recipe = adopt(recipe, folder.read_recipe())
-        path, state, passed = checkpoint.newest(folder.checkpoints)
-        if state.digest != identity(recipe):
-            raise CheckpointError(
-                f"{path} belongs to another recipe: {_difference(folder, recipe)}.",
-                "Give the run's own recipe, or start a new run with another `--out`.",
-            )
-        for text in passed:
-            progress.note(text)
-        at = path, state
+        at = resuming.find(folder, recipe, progress)
     loading: dict[str, Any] = {
         k: getattr(recipe, k) for k in ("device", "dtype", "seed", "trust_remote_code")
     }
-    policy = load_policy(str(at[0]) if at else recipe.model, **loading)
+    policy = load_policy(str(at.path) if at else recipe.model, **loading)
     if "values" in method.needs and policy.value_head is None:
         policy.add_value_head()
     if policy.note:
@@ -245,7 +253,7 @@ def open_session(
     if note:
         progress.note(note)
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
-    data = prepare(recipe, method, task, eval_task, policy, at[1].step if at else 0)
+    data = prepare(recipe, method, task, eval_task, policy, at.state.step if at else 0)
     task, eval_task = data.task, data.eval_task
     for text in data.notes:
         progress.note(text)
@@ -270,14 +278,15 @@ def open_session(
         recipe, method, task, eval_task, judge, build_judge(eval_task, reward or recipe.reward), policy, reference,
         engine, optimizer, folder, progress,
         curriculum_state=method.curriculum.init(task, recipe.seed), data=data,
-        plan=plan, budget=TokenBudget(plan.max_tokens), opening=opening,
+        plan=plan, budget=TokenBudget(plan.max_tokens), opening=opening, stop=stop or Stop(),
     )  # fmt: skip
     session.budget.tell = session.tokens_ran_out
     engine.on_shortage = session.slots_ran_out
     if recipe.one_step_off:
         _go_ahead(session)
-    if at:
-        _restore(session, *at)
+    if resume:
+        resuming.restore(session, at)
+    folder.hear = progress.note
     return session
 
 
@@ -333,28 +342,3 @@ def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
     settings = recipe.eval.model_copy(update={"problems": size})
     words = f"the held-out split of {task.name} has {size} problems, so `eval.problems` is {size}"
     return recipe.model_copy(update={"eval": settings}), words
-
-
-def _restore(session: Session, path: Path, state: checkpoint.TrainerState) -> None:
-    """Bring a freshly built session to the moment of a checkpoint."""
-    checkpoint.load_optimizer(path, session.optimizer)
-    session.step = session.working_on = state.step
-    session.before = state.seconds
-    session.policy.version = state.version
-    session.ledger = Ledger.from_state(dict(state.ledger))
-    session.curriculum_state = state.curriculum
-    if state.memory:
-        session.shortages = state.memory["shortages"]
-        session.engine.max_slots = state.memory.get("max_slots")
-        if session.recipe.max_tokens_per_microbatch == session.folder.read_recipe().get(SETTLED[0]):
-            session.budget.tokens = state.memory["max_tokens_per_microbatch"]
-    for text in session.folder.cut(state.lengths):
-        session.progress.note(text)
-
-
-def _difference(folder: RunFolder, recipe: Recipe) -> str:
-    """Which keys differ from the run's own recipe."""
-    theirs: Mapping[str, Any] = folder.read_recipe()
-    ours = recipe.dump()
-    keys = [k for k in ours if k not in RESUMABLE and ours[k] != theirs.get(k)]
-    return ", ".join(f"`{k}` was {theirs.get(k)!r}, now {ours[k]!r}" for k in keys) or "its keys differ"

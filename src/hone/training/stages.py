@@ -17,9 +17,12 @@ from hone.core.stages import Context
 from hone.policies.token_policy import TokenPolicy
 from hone.training.budget import TokenBudget
 from hone.training.scoring import score
+from hone.training.stopping import Check, Runs, go_on
 
 
-def judge(method: Method, batch: Batch, context: Context, max_error_share: float) -> Batch:
+def judge(
+    method: Method, batch: Batch, context: Context, max_error_share: float, run: Runs = asyncio.run
+) -> Batch:
     """Apply the rewards in order. Raises RewardError when too many verdicts are errors."""
 
     async def apply() -> Batch:
@@ -28,7 +31,7 @@ def judge(method: Method, batch: Batch, context: Context, max_error_share: float
             judged = await reward(judged, context)
         return judged
 
-    batch = asyncio.run(apply())
+    batch = run(apply())
     verdicts = [t.verdict for t in batch.trajectories if t.verdict is not None]
     failed = [v for v in verdicts if v.status in ("error", "timeout")]
     if len(failed) > max_error_share * max(1, len(verdicts)):
@@ -86,17 +89,21 @@ def provide(
     reference: TokenPolicy | None,
     budget: TokenBudget,
     ledger: Ledger,
+    check: Check = go_on,
 ) -> Batch:
-    """Add the logprobs and values that stages need before the update, and nothing that they do not."""
+    """Add the logprobs and values that stages need before the update, and nothing that they do not.
+
+    `check` is called before every pass, and may raise.
+    """
     scoring = scoring_reasons(method, recipe)
     rollouts, temperature = batch.trajectories, recipe.temperature
     if scoring.policy:
         values = "values" in method.needs
-        scores = score(policy, rollouts, temperature, budget, ledger, values=values)
+        scores = score(policy, rollouts, temperature, budget, ledger, values=values, check=check)
         batch = replace(batch, old_logprobs=scores.logprobs, values=scores.values)
     if scoring.reference:
         assert reference is not None  # the session loads one exactly if a piece needs its logprobs
-        scores = score(reference, rollouts, temperature, budget, ledger)
+        scores = score(reference, rollouts, temperature, budget, ledger, check=check)
         batch = replace(batch, reference_logprobs=scores.logprobs)
     return batch
 

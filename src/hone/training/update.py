@@ -18,6 +18,7 @@ from hone.policies.token_policy import TokenPolicy
 from hone.training.budget import MENDS, Shortage, TokenBudget, shortage
 from hone.training.losses import components, loss_weights, silent_rollouts
 from hone.training.microbatch import microbatches, minibatches
+from hone.training.stopping import Check, go_on
 from hone.training.tally import Tally
 
 
@@ -40,14 +41,17 @@ def update(
     settings: UpdateSettings,
     budget: TokenBudget,
     ledger: Ledger,
+    check: Check = go_on,
 ) -> Tally:
     """Make `num_iterations` passes of `minibatches` updates over `batch`; the policy's version counts them.
 
     `rate(n)` is the learning rate of the n-th update of the run. An update whose every rollout is silent moves
     nothing: no optimizer step, no version. Where memory runs out, the budget is halved and the update that it ran out
     in begins again; what was computed of it is `lost_tokens`. Raises PolicyError if that cannot help.
+
+    `check` is called before every pass until the weights have moved, and may raise: then nothing has changed.
     """
-    tally = Tally()
+    tally, before = Tally(), ledger.updates
     groups = batch.groups.tolist()
     for iteration in range(settings.num_iterations):
         for chosen in minibatches(groups, settings.minibatches):
@@ -58,9 +62,11 @@ def update(
             if not alive:
                 continue
             part = part.select(alive)
+            ask = check if ledger.updates == before else go_on
             tally = _gradient(
-                policy, optimizer, method, part, settings.temperature, budget, ledger, tally, first
+                policy, optimizer, method, part, settings.temperature, budget, ledger, tally, first, ask
             )
+            ask()
             norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), settings.max_grad_norm)
             tally.close(norm)
             for group in optimizer.param_groups:
@@ -81,6 +87,7 @@ def _gradient(
     ledger: Ledger,
     tally: Tally,
     first_pass: bool,
+    check: Check,
 ) -> Tally:
     """Leave the gradient of one update in the parameters; returns `tally` with the update's statistics.
 
@@ -89,7 +96,9 @@ def _gradient(
     while True:
         optimizer.zero_grad(set_to_none=True)
         attempt, spent = deepcopy(tally), Ledger()
-        found = _backward(policy, method, batch, temperature, budget.tokens, spent, attempt, first_pass)
+        found = _backward(
+            policy, method, batch, temperature, budget.tokens, spent, attempt, first_pass, check
+        )
         if found is None:
             ledger.add(trained_tokens=spent.trained_tokens, shared_trained_tokens=spent.shared_trained_tokens)
             return attempt
@@ -107,10 +116,12 @@ def _backward(
     ledger: Ledger,
     tally: Tally,
     first_pass: bool,
+    check: Check,
 ) -> Shortage | None:
     """Accumulate the gradient over micro-batches; returns the one that memory did not suffice for, if there is one."""
     cuts = list(microbatches(batch.trajectories, batch.groups.tolist(), max_tokens, method.couples))
     for number, chosen in enumerate(cuts):
+        check()
         try:
             _microbatch(policy, method, batch.select(chosen), temperature, ledger, tally, first_pass)
         except RuntimeError as error:

@@ -21,6 +21,7 @@ from hone.isolation.sandbox import bubblewrap
 from hone.isolation.sandbox.levels import Level, holds
 
 START_SECONDS = 60.0  # for the interpreter on a busy machine; they are not part of the program's own time
+KILLED = 60.0  # seconds in which the system must have ended a program that was killed
 MOST_OUTPUT = 1 << 20  # bytes of each stream; a program that prints more is killed
 _SOURCE = str(Path(__file__).parents[3])
 _INSIDE = f"""import sys
@@ -149,7 +150,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
     process.kill()
-    process.wait()
+    with contextlib.suppress(
+        subprocess.TimeoutExpired
+    ):  # the system ends it when it can; nobody reads it any more
+        process.wait(KILLED)
     for stream in (process.stdout, process.stderr):
         if stream is not None:
             stream.close()
