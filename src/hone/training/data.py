@@ -118,10 +118,13 @@ def _held_out(recipe: Recipe, task: Task) -> list[Problem]:
 
 
 def _drawn(recipe: Recipe, method: Method, task: Task, step: int) -> list[Problem]:
-    """The first different training problems that the run draws after `step` steps, at most SAMPLE of them."""
+    """The first different training problems that the run draws after `step` steps, at most SAMPLE of them.
+
+    It looks at SAMPLE steps and no further: a task with fewer problems would be drawn from to the end of the run.
+    """
     state = method.curriculum.init(task, recipe.seed)
     found: dict[str, Problem] = {}
-    for number in range(step + 1, recipe.steps + 1):
+    for number in range(step + 1, min(recipe.steps, step + SAMPLE) + 1):
         requests, state = method.curriculum.draw(state, task, number, [])
         found.update({request.problem.id: request.problem for request in requests})
         if len(found) >= SAMPLE:
