@@ -29,7 +29,7 @@ CASES = [
     ("num_generations", {"method": "sft", "num_generations": 2}, "one oracle", {"episode.mix": {"direct": 1}}),
     ("max_sampled_tokens", {"method": "sft", "max_sampled_tokens": 9}, "not sampled", {"method": "rloo"}),
     ("max_error_share", {"method": "sft", "max_error_share": 1}, "not judged", {"method": "rloo"}),
-    ("mask_truncated_completions", {"method": "sft", "mask_truncated_completions": True}, "cut off", {"method": "rloo"}),
+    ("mask_truncated_completions", {"method": "sft", "mask_truncated_completions": 1}, "cut off", {"method": "rloo"}),
     ("selectors", {"method": "sft", "selectors": ["mask_truncated"]}, "cut off", {"method": "rloo"}),
     (
         "mask_truncated_completions",

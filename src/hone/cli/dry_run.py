@@ -59,7 +59,8 @@ def batch_words(trajectories: Sequence[Trajectory], sampled: bool) -> str:
     cut = sum(t.finish_reason == "length" for t in trajectories)
     noun = "rollouts" if sampled else "demonstrations"
     problems = len({t.problem.id for t in trajectories})
-    words = f"one batch: {len(lengths):,} {noun} of {problems:,} problems, {sum(lengths):,} tokens, the longest {max(lengths):,}"
+    words = f"one batch: {len(lengths):,} {noun} of {problems:,} problems, {sum(lengths):,} tokens"
+    words += f", the longest {max(lengths):,}"
     return f"{words}, {cut:,} cut off by `max_completion_length`" if cut else words
 
 

@@ -18,7 +18,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest ch
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", help="Build everything, sample one batch, verify one answer, train and write nothing."
+        "--dry-run", help="Build everything, sample one batch, verify one answer, train nothing."
     ),
 ]
 WithReport = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html at the end.")]
