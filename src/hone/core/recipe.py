@@ -194,7 +194,8 @@ class Recipe(Settings):
     @classmethod
     def _tokens_or_auto(cls, value: Any) -> Any:
         """One complaint for a wrong value, not one for each type that it could have had."""
-        whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        whole = whole or (isinstance(value, float) and value.is_integer())
         if value != "auto" and not (whole and value >= 1):
             raise ValueError("it must be a count of tokens, at least 1, or `auto`")
         return value
