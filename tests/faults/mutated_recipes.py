@@ -27,7 +27,9 @@ BLOCKS = {
     and field.annotation is not Recipe.model_fields["task"].annotation
 }  # fmt: skip
 STAGES = [stage for stage in STAGE_KEYS if stage in REGISTRY.pieces]
-OPTIONS = {s: sorted({o for n in REGISTRY.names(s) for o in option_types(REGISTRY.get(s, n))}) for s in STAGES}
+OPTIONS = {
+    s: sorted({o for n in REGISTRY.names(s) for o in option_types(REGISTRY.get(s, n))}) for s in STAGES
+}
 KEYS = (
     *(key for key in Recipe.model_fields if key not in BLOCKS),
     *(f"{block}.{key}" for block, keys in BLOCKS.items() for key in keys),
@@ -35,12 +37,21 @@ KEYS = (
     *sorted({option for options in OPTIONS.values() for option in options}),
     *("task.sizes", "task.weights", "phases", "reward.seconds"),
 )
-NAMES = (*(n for s in STAGES for n in REGISTRY.names(s)), *cards.ids(), *map(str, TASKS), "none", "auto", "sprout")
+NAMES = (
+    *(n for s in STAGES for n in REGISTRY.names(s)),
+    *cards.ids(),
+    *map(str, TASKS),
+    "none",
+    "auto",
+    "sprout",
+)
 
 NUMBERS = st.one_of(
     st.integers(-3, 40),
     st.sampled_from([2**31, 2**63, 2**64, -(10**9), 10**12, 10**40, 10**400, 10**5000]),
-    st.sampled_from([0.0, -0.0, 0.5, 1.5, 1e-12, 1e-300, 1e300, -1.0, float("nan"), float("inf"), -float("inf")]),
+    st.sampled_from(
+        [0.0, -0.0, 0.5, 1.5, 1e-12, 1e-300, 1e300, -1.0, float("nan"), float("inf"), -float("inf")]
+    ),
 )
 TEXTS = st.one_of(
     st.sampled_from(["", " ", "on", "off", "yes", "null", "~", "1e-6", "1,2", "010", "auto", "none", "NaN", "\x00", "\x1b[2J",
@@ -137,7 +148,9 @@ def apply(data: dict[Any, Any], mutation: Mutation) -> None:
 @st.composite
 def cases(draw: Any) -> Case:
     """A shipped recipe with up to four things wrong: keys and values from the schema and the registry as they are."""
-    kinds = st.sampled_from(["set", "set", "set", "set", "remove", "misspell", "nest", "list", "scale", "line"])
+    kinds = st.sampled_from(
+        ["set", "set", "set", "set", "remove", "misspell", "nest", "list", "scale", "line"]
+    )
     mutations = []
     for _ in range(draw(st.integers(0, 4))):
         kind = draw(kinds)
@@ -184,7 +197,11 @@ def small(data: dict[str, Any]) -> dict[str, Any]:
     if isinstance(data.get("k"), int):
         data["k"] = min(data["k"], 4)
     for key, node in (("task", data), ("task", data.get("eval"))):
-        if isinstance(node, dict) and isinstance(node.get(key), dict) and node[key].get("name") in ("maze", "mixture"):
+        if (
+            isinstance(node, dict)
+            and isinstance(node.get(key), dict)
+            and node[key].get("name") in ("maze", "mixture")
+        ):
             extra = {k: v for k, v in node[key].items() if k not in ("name", "sizes", "tasks", "weights")}
             node[key] = {"name": "maze", "sizes": 5, **extra}
     return data

@@ -36,7 +36,9 @@ def validated(case: Case, folder: Path) -> HoneError | None:
         if case.form == "file":
             source = folder / "recipe.yaml"
             source.write_text(case.text(), encoding="utf-8", errors="surrogateescape")
-        show_plan(prepare(str(source), overrides, "demo", None, False)[1] if case.form != "mapping" else _of(source))
+        show_plan(
+            prepare(str(source), overrides, "demo", None, False)[1] if case.form != "mapping" else _of(source)
+        )
     except HoneError as error:
         return error
     return None
@@ -113,7 +115,8 @@ def test_fifty_recipes(capsys):
     found = fuzz(50, capsys)
     assert found["valid"] + found["refused"] >= 50
     assert min(found["valid"], found["refused"]) >= 10, found
-    print(found); assert found["run"] >= 1, found
+    print(found)
+    assert found["run"] >= 1, found
 
 
 @pytest.mark.slow
@@ -121,4 +124,5 @@ def test_five_hundred_recipes(capsys):
     found = fuzz(500, capsys)
     assert found["valid"] + found["refused"] >= 500
     assert min(found["valid"], found["refused"]) >= 100, found
-    print(found); assert found["run"] >= 15, found
+    print(found)
+    assert found["run"] >= 15, found
