@@ -115,9 +115,7 @@ def test_a_dry_run_judges_an_oracle_and_an_answer_and_writes_nothing(tmp_path, m
 def test_a_dry_run_tries_every_phase_and_moves_no_weight(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torch.optim.AdamW.step", lambda *_: pytest.fail("it trained"))
-    (tmp_path / "r.yaml").write_text(
-        "task: maze\nphases: [{method: sft}, {method: grpo, epsilon: 0.1, max_error_share: 0}]\n"
-    )
+    (tmp_path / "r.yaml").write_text("task: maze\nphases: [{method: sft}, {method: grpo, epsilon: 0.1}]\n")
     result = call("train", "r.yaml", *TINY, "--dry-run")
     assert result.exit_code == 0, result.output
     said = result.stdout
