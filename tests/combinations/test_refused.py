@@ -152,6 +152,7 @@ def test_it_is_refused_and_its_neighbour_is_not(check, bad, reason, good):
         ({"stop": ["a", ""]}, "at least 1 character"),
         ({"eval": {"k": [0]}}, "`eval.k.0` is 0"),
         ({"num_generations": 10**12}, "less than or equal to"),
+        ({"max_tokens_per_microbatch": 10**400}, "at least 1 and at most 2,147,483,648"),
         ({"seed": 1 << 64}, "less than or equal to"),
         ({"num_generations": 10**5000}, "thousands of digits|less than or equal"),
         ({"model": "x" * 100_000, "steps": -1}, "`steps` is -1"),

@@ -25,6 +25,7 @@ Reduction = Literal["token_mean", "sequence_mean", "sequence_sum", "problem_mean
 # Far beyond any run that was published. Without them a slip of the keyboard fills the memory before anything is said.
 MOST_PROBLEMS = MOST_SAMPLES = 1_000_000
 MOST_TOKENS = 1 << 20  # of one answer
+MOST_STORED = 1 << 31  # tokens of one forward pass
 MOST_STEPS = 1_000_000_000
 MOST_PASSES = 10_000  # over one batch
 LARGEST_SEED = (1 << 63) - 1
@@ -196,8 +197,10 @@ class Recipe(Settings):
         """One complaint for a wrong value, not one for each type that it could have had."""
         whole = isinstance(value, int) and not isinstance(value, bool)
         whole = whole or (isinstance(value, float) and value.is_integer())
-        if value != "auto" and not (whole and value >= 1):
-            raise ValueError("it must be a count of tokens, at least 1, or `auto`")
+        if value != "auto" and not (whole and 1 <= value <= MOST_STORED):
+            raise ValueError(
+                f"it must be a count of tokens, at least 1 and at most {MOST_STORED:,}, or `auto`"
+            )
         return value
 
     @field_validator("recompute_activations", mode="before")
