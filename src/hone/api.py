@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hone.catalog import build_method
+from hone.combinations import inert
 from hone.core.errors import CheckpointError, RecipeError
 from hone.core.problem import Task
 from hone.recipes.load import resolve
@@ -50,6 +52,10 @@ def train(
     if resume and out is None:
         raise CheckpointError("A run to resume needs its folder.", "Pass `out`.")
     folder = Path(out) if out is not None else new_folder(recipe)
+    if progress is not None:
+        for phase in phases:
+            for text in inert(phase, build_method(phase)):
+                progress.note(text)
     return execute(phases, folder, progress, resume, function)[0]
 
 

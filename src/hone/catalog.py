@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hone import credit, curricula, episodes, objectives, selectors
+from hone.combinations import refuse
 from hone.core.errors import RecipeError, nearest
 from hone.core.method import Method
 from hone.core.recipe import Choice, Recipe
@@ -109,7 +110,8 @@ def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
             owners = [f"`{s}: {n}`" for s in _CLAIMING for n in REGISTRY.names(s) if key in _options(s, n)]
             if owners:
                 raise RecipeError(
-                    f"No piece of this recipe has an option `{key}`.", f"It belongs to {', '.join(owners)}."
+                    f"No piece of this recipe has an option `{key}`, so it would do nothing.",
+                    f"It belongs to {', '.join(owners)}: choose one of them, or remove it.",
                 )
             elsewhere = {o for s in _CLAIMING for n in REGISTRY.names(s) for o in _options(s, n)}
             known = sorted(offered | elsewhere | set(Recipe.model_fields))
@@ -166,49 +168,5 @@ def build_method(recipe: Recipe) -> Method:
         entropy=objectives.EntropyBonus(recipe.entropy_coef) if recipe.entropy_coef else None,
         value_coef=recipe.value_coef if "values" in getattr(whole, "needs", ()) else None,
     )
-    _refuse_nonsense(recipe, method)
+    refuse(recipe, method)
     return method
-
-
-def _refuse_nonsense(recipe: Recipe, method: Method) -> None:
-    """Combinations that cannot mean what their user hopes."""
-    sampled = method.episode.samples
-    if sampled and method.credit is None and not isinstance(method.objective, objectives.Supervised):
-        raise RecipeError(
-            "`credit` is none, so every rollout would be reinforced alike.", "Choose a credit piece."
-        )
-    smallest = getattr(method.credit, "min_group", 1)
-    if sampled and recipe.num_generations < smallest:
-        raise RecipeError(
-            f"`credit: {_credit_name(recipe)}` needs groups of at least {smallest}, but `num_generations` is "
-            f"{recipe.num_generations}.",
-            "Raise `num_generations`, or use `credit: reinforce`, whose baseline is the batch.",
-        )
-    if recipe.minibatches > recipe.problems_per_step:
-        raise RecipeError(
-            f"`minibatches` is {recipe.minibatches}, but a step has {recipe.problems_per_step} groups to deal out.",
-            "Lower `minibatches` or raise `problems_per_step`.",
-        )
-    if method.kl_reward is not None and isinstance(method.credit, credit.Maxrl):
-        raise RecipeError(
-            f"`kl: reward` makes rewards other than 0 and 1, which `credit: {_credit_name(recipe)}` is defined for.",
-            "Use `kl: loss`.",
-        )
-    if recipe.one_step_off and not sampled:
-        raise RecipeError(
-            "`one_step_off` is about sampling, and demonstrations are not sampled.", "Remove it."
-        )
-    if recipe.one_step_off and method.correction is None:
-        raise RecipeError(
-            "With `one_step_off` rollouts are sampled from older weights than they train, and `correction` is none.",
-            "Set `correction=importance`.",
-        )
-    if not sampled and (method.credit is not None or method.correction is not None):
-        raise RecipeError(
-            "Demonstrations carry no rewards or sampler logprobs.", "Set `credit: none`, `correction: none`."
-        )
-
-
-def _credit_name(recipe: Recipe) -> str:
-    pieces = recipe.credit if isinstance(recipe.credit, tuple) else (recipe.credit,)
-    return " + ".join(c.name for c in pieces if c is not None)

@@ -109,7 +109,36 @@ def test_a_dry_run_judges_an_oracle_and_an_answer_and_writes_nothing(tmp_path, m
         < said.index("reward 1 (ok)")
         < said.index("one sampled answer")
     )
+    assert "one batch: 8 rollouts of 2 problems, " in said
+    assert "cut off by `max_completion_length`" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_tries_every_phase_and_moves_no_weight(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("torch.optim.AdamW.step", lambda *_: pytest.fail("it trained"))
+    (tmp_path / "r.yaml").write_text("task: maze\nphases: [{method: sft}, {method: grpo, epsilon: 0.1}]\n")
+    result = call("train", "r.yaml", *TINY, "--dry-run")
+    assert result.exit_code == 0, result.output
+    said = result.stdout
+    assert said.index("one batch: 2 demonstrations of 2 problems") < said.index(
+        "phase 2, tried with the model"
+    )
+    assert (
+        said.index("one demonstration")
+        < said.index("one batch: 8 rollouts")
+        < said.index("one sampled answer")
+    )
+    assert said.count("reward 1 (ok)") >= 3  # both oracles, and the demonstration, which is one
+    assert "note: `epsilon` does nothing here" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["r.yaml"]
+
+
+def test_a_dry_run_ahead_ends_its_thread(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call("train", *TINY, "one_step_off=true", "correction=importance", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "one batch: 8 rollouts" in result.stdout
 
 
 def test_sft_trains_on_demonstrations(tmp_path):

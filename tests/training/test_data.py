@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hone.catalog import build_method
+from hone.curricula import Uniform
 from hone.policies.loading import load_policy
 from hone.recipes.load import resolve
 from hone.tasks import Maze, Mixture, make
@@ -32,6 +33,20 @@ def of_file(tmp_path, n, **options):
     path.write_text("".join(json.dumps({"prompt": f"p {i}", "answer": i}) + "\n" for i in range(n)))
     test.write_text('{"prompt": "held out", "answer": 1}\n')
     return make(f"jsonl:{path}", test_path=str(test), **options)
+
+
+def test_a_long_run_over_few_problems_looks_only_so_far_ahead(policy, tmp_path, monkeypatch):
+    draws, draw = [], Uniform.draw
+
+    def counted(self, *given):
+        draws.append(given)
+        assert len(draws) <= 64, "it would look to the end of the run"
+        return draw(self, *given)
+
+    monkeypatch.setattr(Uniform, "draw", counted)
+    found = looked_at(policy, of_file(tmp_path, 20), steps=1_000_000_000)
+    assert found.record["overlap"]["in_both"] == 0
+    assert len(draws) == 64
 
 
 def test_of_a_task_without_end_the_first_problems_of_the_run_are_looked_at(policy):

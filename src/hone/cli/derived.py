@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
+from hone.combinations import inert
 from hone.compute.memory import MemoryPlan, count_passes, generations_of
 from hone.core.method import Method
 from hone.core.recipe import Recipe
@@ -101,7 +102,7 @@ def rollouts_of(recipe: Recipe, method: Method) -> int:
 
 def notes(recipe: Recipe, method: Method) -> list[str]:
     """What a person should know before the first step."""
-    out = []
+    out = inert(recipe, method)
     if getattr(method.objective, "surrogate", False):
         out.append(
             f"`{recipe.method}` moves the policy by a surrogate: its update is the gradient of no stated objective."

@@ -1,43 +1,67 @@
-"""`--dry-run`: build everything, verify one problem's oracle and one sampled answer, train and write nothing."""
+"""`--dry-run`: build everything, sample one batch, verify one answer of it; train and write nothing."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 from hone.cli import terminal
 from hone.core.problem import Verdict
 from hone.core.recipe import Recipe
-from hone.core.stages import Request
-from hone.episodes import SingleTurn
+from hone.core.trajectory import Trajectory
 from hone.training.folder import RunFolder
 from hone.training.progress import Progress
-from hone.training.rollouts import run_episodes
-from hone.training.sampling import episode_context
+from hone.training.sampling import sample
 from hone.training.session import open_session
 
 
-def dry_run(recipe: Recipe, progress: Progress) -> None:
-    """Show the memory plan, and the first training problem with the verdicts of its oracle and a sampled answer."""
+def dry_run(phases: Sequence[Recipe], progress: Progress) -> None:
+    """Try every phase: its memory plan, the first batch, and the verdicts of an oracle and of an answer in it.
+
+    Later phases, whose model is what the one before them trains, are tried with the first one's.
+    """
+    for number, recipe in enumerate(phases, start=1):
+        if number > 1:
+            terminal.say(f"\nphase {number}, tried with the model of the first", "bold")
+            recipe = recipe.model_copy(update={"model": phases[0].model})
+        _try(recipe, progress)
+    terminal.say("\nDry run: nothing was trained, nothing was written.", "bold")
+
+
+def _try(recipe: Recipe, progress: Progress) -> None:
     session = open_session(recipe, RunFolder(Path("dry-run")), progress)
     progress.plan(session.recipe, session.method, session.plan)
-    problem = session.task.problem(0)
-    show("first training problem", problem.text())
-    state = {"global_step": 0, "evaluation": False}
+    try:
+        trajectories = sample(session, 1, session.context(1)).trajectories
+    finally:
+        if session.ahead is not None:
+            session.ahead.stop()
+    terminal.say(f"\n{batch_words(trajectories, session.method.episode.samples)}", "bold")
+    first = trajectories[0]
+    problem, state = first.problem, {"global_step": 0, "evaluation": False}
 
     def judged(text: str) -> Verdict:
         return asyncio.run(session.judge.score([problem], [text], state))[0]
 
+    show("its first problem", problem.text())
     if problem.oracle is None:
         terminal.say("The task gives no oracle.", "dim")
     else:
         show("its oracle", problem.oracle, judged(problem.oracle))
-    session.engine.refresh()
-    context = episode_context(session, session.context(1))
-    trajectory = run_episodes([Request(problem, 1, group=0)], SingleTurn(), context, session.engine)[0]
-    show(f"one sampled answer ({trajectory.num_actions} tokens, {trajectory.finish_reason})", trajectory.text,
-         judged(trajectory.text))  # fmt: skip
-    terminal.say("\nDry run: nothing was trained, nothing was written.", "bold")
+    title = "one sampled answer" if session.method.episode.samples else "one demonstration"
+    show(f"{title} ({first.num_actions} tokens, {first.finish_reason})", first.text, judged(first.text))
+
+
+def batch_words(trajectories: Sequence[Trajectory], sampled: bool) -> str:
+    """What a batch holds, in one sentence."""
+    lengths = [t.num_actions for t in trajectories]
+    cut = sum(t.finish_reason == "length" for t in trajectories)
+    noun = "rollouts" if sampled else "demonstrations"
+    problems = len({t.problem.id for t in trajectories})
+    words = f"one batch: {len(lengths):,} {noun} of {problems:,} problems, {sum(lengths):,} tokens"
+    words += f", the longest {max(lengths):,}"
+    return f"{words}, {cut:,} cut off by `max_completion_length`" if cut else words
 
 
 def show(title: str, text: str, verdict: Verdict | None = None) -> None:

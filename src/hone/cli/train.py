@@ -16,7 +16,8 @@ Words = Annotated[
 Out = Annotated[Path | None, typer.Option(help="The run folder; by default a new one under runs/.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on from the newest checkpoint of --out.")]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Build everything, try one problem, train nothing, write nothing.")
+    bool,
+    typer.Option("--dry-run", help="Build everything, sample one batch, verify one answer, train nothing."),
 ]
 WithReport = Annotated[bool, typer.Option("--report/--no-report", help="Write report.html at the end.")]
 

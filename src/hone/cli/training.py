@@ -84,7 +84,7 @@ def go(
     console = terminal.console()
     budget = phases[0].max_sampled_tokens if len(phases) == 1 else None
     if only_try:
-        dry_run(phases[0], RichProgress(console, budget))
+        dry_run(phases, RichProgress(console, budget))
         return
     folder = out or new_folder(source)
     terminal.say(f"run folder {folder}\n", "dim")

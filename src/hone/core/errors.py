@@ -47,6 +47,15 @@ class CheckpointError(HoneError):
     """A checkpoint or run folder that cannot be read, or does not belong to this recipe."""
 
 
+def quoted(value: object, most: int = 100) -> str:
+    """`repr(value)`, cut in its middle where it has more than `most` characters."""
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of so many digits
+        return "a number of thousands of digits"
+    return text if len(text) <= most else f"{text[: most // 2]} … {text[-most // 4 :]}"
+
+
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
     """'Did you mean ...?' for an unknown `name`, or the list of what exists."""
     import difflib

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-from hone.core.errors import RecipeError, nearest
+from hone.core.errors import RecipeError, nearest, quoted
 
 TRUTH = "a truth value is not wanted here; in YAML `on`, `yes`, `off` and `no` are truth values, quote them"
 
@@ -14,13 +14,13 @@ TRUTH = "a truth value is not wanted here; in YAML `on`, `yes`, `off` and `no` a
 def require_choice(key: str, value: Any, allowed: tuple[str, ...]) -> None:
     """Raise RecipeError unless `value` is one of `allowed`."""
     if value not in allowed:
-        raise RecipeError(f"`{key}` is {value!r}.", nearest(str(value), allowed))
+        raise RecipeError(f"`{key}` is {quoted(value)}.", nearest(str(value), allowed))
 
 
 def require(key: str, value: Any, good: bool, rule: str) -> None:
     """Raise RecipeError unless `good`; `rule` completes 'It must be ...'."""
     if not good:
-        raise RecipeError(f"`{key}` is {value!r}.", f"It must be {rule}.")
+        raise RecipeError(f"`{key}` is {quoted(value)}.", f"It must be {rule}.")
 
 
 def misplaced_truth(value: Any, annotation: Any) -> bool:

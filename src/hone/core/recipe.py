@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PrivateAttr,
     ValidationInfo,
     field_validator,
     model_serializer,
@@ -20,6 +21,14 @@ from pydantic import (
 from hone.core.options import TRUTH, misplaced_truth
 
 Reduction = Literal["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_token_mean"]
+
+# Far beyond any run that was published. Without them a slip of the keyboard fills the memory before anything is said.
+MOST_PROBLEMS = MOST_SAMPLES = 1_000_000
+MOST_TOKENS = 1 << 20  # of one answer
+MOST_STORED = 1 << 31  # tokens of one forward pass
+MOST_STEPS = 1_000_000_000
+MOST_PASSES = 10_000  # over one batch
+LARGEST_SEED = (1 << 63) - 1
 
 
 class Choice(BaseModel):
@@ -46,9 +55,9 @@ class Choice(BaseModel):
 
 
 class Settings(BaseModel):
-    """Base of every block of a recipe: unknown keys are errors, and a truth value is no number."""
+    """Base of every block of a recipe: unknown keys are errors, a truth value is no number, and numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
@@ -65,12 +74,20 @@ class Settings(BaseModel):
 class EvalSettings(Settings):
     """When and how the policy is evaluated on the held-out split."""
 
-    every: int = Field(0, ge=0, description="evaluate after every so many steps (0: only before and after)")
+    every: int = Field(
+        0, ge=0, le=MOST_STEPS, description="evaluate after every so many steps (0: only before and after)"
+    )
     before: bool = Field(True, description="evaluate before the first step")
-    problems: int = Field(100, ge=1, description="held-out problems")
-    samples: int = Field(16, ge=1, description="samples a problem, before and after training")
-    samples_during: int = Field(8, ge=1, description="samples a problem in evaluations during training")
-    k: tuple[int, ...] = Field((1, 4, 16), description="the k of pass@k, worst@k and maj@k")
+    problems: int = Field(100, ge=1, le=MOST_PROBLEMS, description="held-out problems")
+    samples: int = Field(
+        16, ge=1, le=MOST_SAMPLES, description="samples a problem, before and after training"
+    )
+    samples_during: int = Field(
+        8, ge=1, le=MOST_SAMPLES, description="samples a problem in evaluations during training"
+    )
+    k: tuple[Annotated[int, Field(ge=1, le=MOST_SAMPLES)], ...] = Field(
+        (1, 4, 16), min_length=1, description="the k of pass@k, worst@k and maj@k"
+    )
     temperature: float | None = Field(None, ge=0, description="None: the training temperature")
     task: Choice | None = Field(None, description="another task to evaluate on; None: the training task")
     keep_samples: int = Field(
@@ -102,15 +119,17 @@ class Recipe(Settings):
     trust_remote_code: bool = Field(False, description="run the code that a model comes with")
     method: str = Field("rloo", description="a card's id: the stages it sets are defaults")
 
-    num_generations: int = Field(16, ge=1, description="rollouts of one problem (G)")
-    problems_per_step: int = Field(8, ge=1, description="distinct problems of one step (P)")
-    steps: int = Field(100, ge=0, description="sampling steps (M)")
+    num_generations: int = Field(16, ge=1, le=MOST_SAMPLES, description="rollouts of one problem (G)")
+    problems_per_step: int = Field(8, ge=1, le=MOST_PROBLEMS, description="distinct problems of one step (P)")
+    steps: int = Field(100, ge=0, le=MOST_STEPS, description="sampling steps (M)")
     max_sampled_tokens: int | None = Field(
         None, ge=1, description="stop when this many tokens have been sampled"
     )
-    max_completion_length: int = Field(64, ge=1, description="sampled tokens a rollout may have")
-    temperature: float = Field(1.0, gt=0)
-    stop: tuple[str, ...] = ()
+    max_completion_length: int = Field(
+        64, ge=1, le=MOST_TOKENS, description="sampled tokens a rollout may have"
+    )
+    temperature: float = Field(1.0, ge=1e-3, le=1e3)
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
 
     curriculum: Choice | None = None
     episode: Choice | None = None
@@ -124,7 +143,7 @@ class Recipe(Settings):
     value_coef: float = Field(0.5, ge=0)
     mask_truncated_completions: bool = False
 
-    num_iterations: int = Field(1, ge=1, description="passes over a batch")
+    num_iterations: int = Field(1, ge=1, le=MOST_PASSES, description="passes over a batch")
     minibatches: int = Field(1, ge=1, description="optimizer updates of one pass")
     max_tokens_per_microbatch: int | Literal["auto"] = Field(
         "auto",
@@ -134,7 +153,7 @@ class Recipe(Settings):
         "auto",
         description="make a layer's activations again in its backward pass; auto: only where memory asks for it",
     )
-    learning_rate: float = Field(1e-4, gt=0)
+    learning_rate: float = Field(1e-4, gt=0, le=1)
     schedule: Literal["constant", "cosine", "linear"] = "constant"
     schedule_steps: int | None = Field(
         None,
@@ -143,7 +162,7 @@ class Recipe(Settings):
     )
     warmup_steps: int = Field(0, ge=0, description="optimizer updates with a rising learning rate")
     weight_decay: float = Field(0.0, ge=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
     max_grad_norm: float = Field(1.0, gt=0)
 
     engine: Literal["auto", "native", "transformers"] = "auto"
@@ -158,17 +177,35 @@ class Recipe(Settings):
     max_error_share: float = Field(
         0.1, ge=0, le=1, description="stop when more of a step's verdicts are errors"
     )
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=LARGEST_SEED)
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
     checkpoint: CheckpointSettings = CheckpointSettings()  # type: ignore[call-arg]
+
+    _written: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def written(self) -> frozenset[str]:
+        """The keys that the user wrote, as they were written: `epsilon`, `eval.k`. Those of cards, of defaults and of
+        shipped recipes are not among them. It decides nothing but what is said.
+        """
+        return self._written
+
+    def with_written(self, keys: frozenset[str]) -> Recipe:
+        """This recipe, with what the user wrote of it."""
+        out = self.model_copy()
+        out._written = keys
+        return out
 
     @field_validator("max_tokens_per_microbatch", mode="before")
     @classmethod
     def _tokens_or_auto(cls, value: Any) -> Any:
         """One complaint for a wrong value, not one for each type that it could have had."""
-        whole = isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer()
-        if value != "auto" and not (whole and value >= 1):
-            raise ValueError("it must be a count of tokens, at least 1, or `auto`")
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        whole = whole or (isinstance(value, float) and value.is_integer())
+        if value != "auto" and not (whole and 1 <= value <= MOST_STORED):
+            raise ValueError(
+                f"it must be a count of tokens, at least 1 and at most {MOST_STORED:,}, or `auto`"
+            )
         return value
 
     @field_validator("recompute_activations", mode="before")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, get_type_hints
 
-from hone.core.errors import RecipeError, nearest
+from hone.core.errors import RecipeError, nearest, quoted
 from hone.core.options import TRUTH, misplaced_truth
 
 
@@ -91,6 +91,8 @@ def checked(cls: type, values: Mapping[str, Any], where: str) -> Any:
     for key, value in values.items():
         if misplaced_truth(value, hints.get(key, Any)):
             raise RecipeError(f"`{where}.{key}` is {value!r}: {TRUTH}.", "Correct the value.")
+        if isinstance(value, float) and value != value:
+            raise RecipeError(f"`{where}.{key}` is {value!r}, not a number.", "Correct the value.")
     try:
         return TypeAdapter(cls).validate_python(dict(values))
     except ValidationError as error:
@@ -103,4 +105,6 @@ def checked(cls: type, values: Mapping[str, Any], where: str) -> Any:
             raise RecipeError(
                 f"`{key}` is not set, and it has no default.", f"Set `{first['loc'][-1]}`."
             ) from None
-        raise RecipeError(f"`{key}` is {first['input']!r}: {first['msg']}.", "Correct the value.") from None
+        raise RecipeError(
+            f"`{key}` is {quoted(first['input'])}: {first['msg']}.", "Correct the value."
+        ) from None

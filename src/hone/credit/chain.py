@@ -61,6 +61,11 @@ class Chain:
         """The largest group that any link needs."""
         return max((link.min_group for link in self.links), default=1)
 
+    @property
+    def min_batch(self) -> int:
+        """The largest batch that any link needs."""
+        return max((getattr(link, "min_batch", 1) for link in self.links), default=1)
+
     def __call__(
         self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]
     ) -> Float[torch.Tensor, "units"]:

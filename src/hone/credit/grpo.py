@@ -62,7 +62,9 @@ class Grpo:
     def __post_init__(self) -> None:
         require_choice("scale", self.scale, _SCALES)
         require_choice("std", self.std, _STD)
-        require("std_epsilon", self.std_epsilon, self.std_epsilon >= 0, "0 or more")
+        require(
+            "std_epsilon", self.std_epsilon, 0 <= self.std_epsilon < float("inf"), "0 or more, and finite"
+        )
 
     @property
     def surrogate(self) -> bool:

@@ -95,6 +95,7 @@ def _check_options(order: int | None, weights: str, control: float, floor: float
     require("floor", floor, 0 <= floor < 1, "in [0, 1)")
     require("floor", floor, order is None or floor == 0, "0 when `order` is given")
     require("control", control, order is not None or control == 0, "0 unless `order` is given")
+    require("control", control, abs(control) < float("inf"), "finite")
 
 
 def _check_values(values: Float[torch.Tensor, "units"], *, binary: bool) -> None:
@@ -118,6 +119,7 @@ class Maxrl:
     floor: float = 0.0
 
     needs: ClassVar[frozenset[str]] = frozenset()
+    pass_rates: ClassVar[bool] = True  # values are read as pass rates, from 0 to 1
 
     def __post_init__(self) -> None:
         _check_options(self.order, self.weights, self.control, self.floor)
@@ -129,8 +131,8 @@ class Maxrl:
 
     @property
     def min_group(self) -> int:
-        """Units a group needs to have a signal; the order-T weights have no baseline."""
-        return 2 if self.order is None else 1
+        """Units a group needs: two for a baseline, or as many as the order."""
+        return 2 if self.order is None else self.order
 
     def __call__(
         self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]

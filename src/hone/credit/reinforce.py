@@ -45,6 +45,11 @@ class Reinforce:
     surrogate: ClassVar[bool] = False
     min_group: ClassVar[int] = 1
 
+    @property
+    def min_batch(self) -> int:
+        """Units a batch needs to differ from its mean."""
+        return 2 if self.baseline == "batch" else 1
+
     def __post_init__(self) -> None:
         require_choice("baseline", self.baseline, _BASELINES)
 

@@ -73,10 +73,15 @@ class Centre:
 
     needs: ClassVar[frozenset[str]] = frozenset()
     surrogate: ClassVar[bool] = False
-    min_group: ClassVar[int] = 1
+    min_batch: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         require_choice("over", self.over, _OVER)
+
+    @property
+    def min_group(self) -> int:
+        """Units a group needs to differ from its mean."""
+        return 2 if self.over == "group" else 1
 
     def __call__(
         self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]
@@ -102,12 +107,19 @@ class Scale:
 
     needs: ClassVar[frozenset[str]] = frozenset()
     surrogate: ClassVar[bool] = True
-    min_group: ClassVar[int] = 1
+    min_batch: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         require_choice("over", self.over, _OVER)
         require_choice("std", self.std, _STD)
-        require("std_epsilon", self.std_epsilon, self.std_epsilon >= 0, "0 or more")
+        require(
+            "std_epsilon", self.std_epsilon, 0 <= self.std_epsilon < float("inf"), "0 or more, and finite"
+        )
+
+    @property
+    def min_group(self) -> int:
+        """Units a group needs to have a spread."""
+        return 2 if self.over == "group" else 1
 
     def __call__(
         self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]
@@ -134,7 +146,9 @@ class Clip:
     min_group: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
-        require("low", self.low, self.low <= self.high, f"at most `high`, which is {self.high!r}")
+        require("low", self.low, self.low < self.high, f"below `high`, which is {self.high!r}")
+        limited = self.low > -float("inf") or self.high < float("inf")
+        require("low", self.low, limited, "a number where `high` is none: without a limit nothing is clipped")
 
     def __call__(
         self, values: Float[torch.Tensor, "units"], groups: Int[torch.Tensor, "units"]

@@ -41,6 +41,10 @@ class Cispo:
     needs: ClassVar[frozenset[str]] = frozenset({"logprobs", "old_logprobs"})
     couples: ClassVar[Literal["token", "sequence"]] = "token"
     surrogate: ClassVar[bool] = True
+    limits: ClassVar[tuple[str, ...]] = (
+        "epsilon",
+        "epsilon_high",
+    )  # from a second update on
 
     def __post_init__(self) -> None:
         require("epsilon", self.epsilon, 0 <= self.epsilon <= 1, "in [0, 1]")

@@ -72,7 +72,7 @@ class KlLoss:
     needs: ClassVar[frozenset[str]] = frozenset({"logprobs", "reference_logprobs"})
 
     def __post_init__(self) -> None:
-        require("beta", self.beta, self.beta >= 0, "0 or more")
+        require("beta", self.beta, 0 <= self.beta < float("inf"), "0 or more, and finite")
         require_choice("estimator", self.estimator, ("k1", "k2", "k3"))
         require_choice("level", self.level, _LEVELS)
         if self.estimator == "k1":
@@ -135,7 +135,7 @@ class KlReward:
     needs: ClassVar[frozenset[str]] = frozenset({"old_logprobs", "reference_logprobs"})
 
     def __post_init__(self) -> None:
-        require("beta", self.beta, self.beta >= 0, "0 or more")
+        require("beta", self.beta, 0 <= self.beta < float("inf"), "0 or more, and finite")
         require_choice("estimator", self.estimator, ("k1", "k2", "k3"))
 
     @property

@@ -58,6 +58,11 @@ class PpoClip:
     needs: ClassVar[frozenset[str]] = frozenset({"logprobs", "old_logprobs"})
     couples: ClassVar[Literal["token", "sequence"]] = "token"
     surrogate: ClassVar[bool] = True
+    limits: ClassVar[tuple[str, ...]] = (
+        "epsilon",
+        "epsilon_high",
+        "dual_clip",
+    )  # from a second update on
 
     def __post_init__(self) -> None:
         _limits(self.epsilon, self.epsilon_high, self.dual_clip)

@@ -27,6 +27,7 @@ class Supervised:
     needs: ClassVar[frozenset[str]] = frozenset({"logprobs"})
     couples: ClassVar[Literal["token", "sequence"]] = "token"
     surrogate: ClassVar[bool] = False
+    reads_advantages: ClassVar[bool] = False
 
     def __call__(
         self,

@@ -11,9 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from hone.catalog import STAGE_KEYS, build_method, fill
-from hone.core.errors import RecipeError, nearest
+from hone.core.errors import RecipeError, nearest, quoted
 from hone.core.recipe import Recipe
 from hone.methods import cards
+from hone.recipes.strict_yaml import StrictLoader, check_values, parse
 
 SHIPPED = "hone.recipes"
 
@@ -34,51 +35,52 @@ def text(name: str) -> str:
 def read(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
     """The mapping of a recipe: a shipped name, a path to a YAML file, or the mapping itself."""
     if isinstance(source, Mapping):
-        return dict(source)
+        data = dict(source)
+        check_values(data, "the recipe")
+        return data
+    if not _is_file(source):
+        return _mapping(text(str(source)), str(source))
     path = Path(source)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        if not path.is_file():
-            raise RecipeError(
-                f"The recipe file {path} does not exist.", f"Shipped recipes: {', '.join(names())}."
-            )
-        return _parse(path.read_text(encoding="utf-8"), str(path))
-    return _parse(text(str(source)), str(source))
-
-
-def _parse(body: str, where: str) -> dict[str, Any]:
     try:
-        data = yaml.load(body, Loader=StrictLoader)
-    except yaml.YAMLError as error:
-        first = " ".join(str(error).split())
-        raise RecipeError(f"{where} is not valid YAML: {first}.", "Correct the file.") from None
+        body = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise RecipeError(
+            f"The recipe file {path} does not exist.", f"Shipped recipes: {', '.join(names())}."
+        ) from None
+    except UnicodeDecodeError as error:
+        raise RecipeError(
+            f"The recipe file {path} is not UTF-8: {error.reason} at byte {error.start}.", "Save it as UTF-8."
+        ) from None
+    except OSError as error:
+        raise RecipeError(f"The recipe file {path} cannot be read: {error.strerror}.", "Check it.") from None
+    return _mapping(body, str(path))
+
+
+def _is_file(source: str | Path) -> bool:
+    """Whether `source` names a file rather than a shipped recipe."""
+    path = Path(source)
+    if path.suffix in (".yaml", ".yml"):
+        return True
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _mapping(body: str, where: str) -> dict[str, Any]:
+    data = parse(body, where)
     if not isinstance(data, dict):
         raise RecipeError(f"{where} is not a mapping of keys to values.", "Write `key: value` lines.")
     return data
 
 
-class StrictLoader(yaml.SafeLoader):
-    """YAML without surprises: a key given twice is an error, and `1e-6` is a number."""
-
-
-def _unique_mapping(loader: StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [loader.construct_object(key, deep=True) for key, _ in node.value]  # type: ignore[no-untyped-call]
-    for key in keys:
-        if not isinstance(key, str):
-            raise yaml.YAMLError(f"the key `{key}` is not text; if it is meant, quote it")
-        if keys.count(key) > 1:
-            raise yaml.YAMLError(f"the key `{key}` is given twice")
-    return {k: loader.construct_object(v, deep=True) for k, (_, v) in zip(keys, node.value)}  # type: ignore[no-untyped-call]
-
-
-StrictLoader.add_constructor("tag:yaml.org,2002:map", _unique_mapping)
-
-
 def scalar(value: str) -> Any:
-    """The value of an override as YAML reads it, with `1e-6` a number."""
+    """The value of an override as YAML reads it, with `1e-6` a number; text that is no YAML stays as it is."""
     try:
         parsed = yaml.load(value, Loader=StrictLoader)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return value
+    check_values(parsed, quoted(value))
     return _numbers(parsed)
 
 
@@ -138,27 +140,42 @@ def resolve(
 
     A phase inherits every key of the recipe and overrides it with its own. Raises RecipeError that names the key.
     """
-    data = merge(read(source), overrides or {})
+    base, chosen = read(source), dict(overrides or {})
+    check_values(chosen, "what is overridden")
+    data = merge(base, chosen)
+    shipped = not isinstance(source, Mapping) and not _is_file(source)
+    # Whoever writes a recipe leaves most keys out: one with all of them was resolved by a run.
+    mine = {} if shipped or set(Recipe.model_fields) <= set(base) else base
+    written = _dotted(mine) | frozenset(chosen) | _dotted(chosen)
     phases = data.pop("phases", None)
     if phases is None:
-        return [_one(data)]
+        return [_one(data, written)]
     if not isinstance(phases, list) or not phases or not all(isinstance(p, Mapping) for p in phases):
         raise RecipeError("`phases` is not a list of mappings.", "Write one mapping of keys for each phase.")
-    return [_one({**data, **phase}) for phase in phases]
+    return [_one({**data, **phase}, written if shipped else written | _dotted(phase)) for phase in phases]
 
 
-def _one(data: Mapping[str, Any]) -> Recipe:
+def _dotted(data: Mapping[str, Any]) -> frozenset[str]:
+    """The keys of a recipe, and those of its blocks and pieces with a dot."""
+    below = {f"{key}.{k}" for key, value in data.items() if isinstance(value, Mapping) for k in value}
+    return frozenset({*data, *below})
+
+
+def _one(data: Mapping[str, Any], written: frozenset[str]) -> Recipe:
     """Validate one phase and let the method's pieces claim what is left."""
+    for key in data:
+        for stage in STAGE_KEYS:
+            if key not in Recipe.model_fields and f"{stage}.{key}" in written and key in written:
+                raise RecipeError(f"`{key}` and `{stage}.{key}` are one option, set twice.", "Keep one.")
     data = _named(data)
     known = {k: v for k, v in data.items() if k in Recipe.model_fields}
     loose = {k: v for k, v in data.items() if k not in Recipe.model_fields}
     try:
-        recipe = Recipe.model_validate(known)
-        recipe = fill(recipe, loose)
+        recipe = fill(Recipe.model_validate(known), loose)
     except ValidationError as error:
         raise _explain(error) from None
     build_method(recipe)
-    return recipe
+    return recipe.with_written(written)
 
 
 def _named(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,5 +209,5 @@ def _explain(error: ValidationError) -> RecipeError:
         return RecipeError(f"`{key}` is not a key.", nearest(str(first["loc"][-1]), sorted(fields)))
     message = first["msg"].removeprefix("Value error, ")
     return RecipeError(
-        f"`{key}` is {first['input']!r}: {message[:1].lower()}{message[1:]}.", "Correct the value."
+        f"`{key}` is {quoted(first['input'])}: {message[:1].lower()}{message[1:]}.", "Correct the value."
     )

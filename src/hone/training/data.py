@@ -13,8 +13,7 @@ from hone.core.problem import Problem, Split, Task, content_id
 from hone.core.recipe import Recipe
 from hone.policies.token_policy import TokenPolicy
 from hone.tasks.bad_rows import BadRow, BadRows, of_files, said
-from hone.training.disk import write_whole
-from hone.training.folder import RunFolder
+from hone.training.folder import RunFolder, write_whole
 from hone.training.overlap import in_both, keep_apart
 from hone.training.prompts import Checked, Room, fit, fit_sample
 
@@ -119,7 +118,10 @@ def _held_out(recipe: Recipe, task: Task) -> list[Problem]:
 
 
 def _drawn(recipe: Recipe, method: Method, task: Task, step: int) -> list[Problem]:
-    """The first different training problems that the run draws after `step` steps: SAMPLE of them, or steps."""
+    """The first different training problems that the run draws after `step` steps, at most SAMPLE of them.
+
+    It looks at SAMPLE steps and no further: a task with fewer problems would be drawn from to the end of the run.
+    """
     state = method.curriculum.init(task, recipe.seed)
     found: dict[str, Problem] = {}
     for number in range(step + 1, min(recipe.steps, step + SAMPLE) + 1):

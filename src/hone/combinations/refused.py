@@ -1,0 +1,274 @@
+"""Combinations that cannot mean what their user hopes: one function each, which gives the reason and the mend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hone.core.errors import RecipeError
+from hone.core.method import Method
+from hone.core.recipe import Choice, Recipe
+
+Check = Callable[[Recipe, Method], RecipeError | None]
+MOST_TOKENS = 1 << 31  # sampled in one step, or in one evaluation: far beyond any run that was published
+
+
+def refuse(recipe: Recipe, method: Method) -> None:
+    """Raise the RecipeError of the first combination without meaning."""
+    for check in REFUSED:
+        if error := check(recipe, method):
+            raise error
+
+
+def _links(recipe: Recipe) -> tuple[Choice, ...]:
+    pieces = recipe.credit if isinstance(recipe.credit, tuple) else (recipe.credit,)
+    return tuple(piece for piece in pieces if piece is not None)
+
+
+def _credit(recipe: Recipe) -> str:
+    return " + ".join(link.name for link in _links(recipe))
+
+
+def _reads_advantages(method: Method) -> bool:
+    return getattr(method.objective, "reads_advantages", True)
+
+
+def _updates(recipe: Recipe) -> int:
+    return recipe.steps * recipe.num_iterations * recipe.minibatches
+
+
+def demonstrations_with_credit(recipe: Recipe, method: Method) -> RecipeError | None:
+    """Nothing is sampled, so nothing is rewarded."""
+    if method.episode.samples or (method.credit is None and method.correction is None):
+        return None
+    return RecipeError(
+        "Demonstrations carry no rewards or sampler logprobs.", "Set `credit: none`, `correction: none`."
+    )
+
+
+def demonstrations_with_kl(recipe: Recipe, method: Method) -> RecipeError | None:
+    """The estimators are expectations over the policy's own samples."""
+    if method.episode.samples or (method.kl_loss is None and method.kl_reward is None):
+        return None
+    return RecipeError(
+        "`kl` estimates a divergence from the policy's own samples, and demonstrations are not sampled.",
+        "Set `kl: none`.",
+    )
+
+
+def demonstrations_ahead(recipe: Recipe, method: Method) -> RecipeError | None:
+    """There is no sampling to overlap."""
+    if not recipe.one_step_off or method.episode.samples:
+        return None
+    return RecipeError("`one_step_off` is about sampling, and demonstrations are not sampled.", "Remove it.")
+
+
+def ahead_without_correction(recipe: Recipe, method: Method) -> RecipeError | None:
+    """Older weights sample than are trained."""
+    if not recipe.one_step_off or method.correction is not None:
+        return None
+    return RecipeError(
+        "With `one_step_off` rollouts are sampled from older weights than they train, and `correction` is none.",
+        "Set `correction=importance`.",
+    )
+
+
+def imitation_of_oneself(recipe: Recipe, method: Method) -> RecipeError | None:
+    """The expectation of the score is zero."""
+    if not method.episode.samples or _reads_advantages(method):
+        return None
+    if method.credit is not None:
+        return RecipeError(
+            f"`objective` imitates every rollout alike and reads no `credit: {_credit(recipe)}`.",
+            "Use `objective: policy_gradient`, or learn from demonstrations with `method: sft`.",
+        )
+    if method.selectors:
+        return None
+    return RecipeError(
+        "`objective` imitates the policy's own samples, all of them alike: the expected update is zero.",
+        "Use `objective: policy_gradient` with a credit piece, or learn from demonstrations with `method: sft`.",
+    )
+
+
+def no_credit(recipe: Recipe, method: Method) -> RecipeError | None:
+    """Every rollout would be reinforced alike."""
+    if not method.episode.samples or method.credit is not None or not _reads_advantages(method):
+        return None
+    return RecipeError(
+        "`credit` is none, so every rollout would be reinforced alike.", "Choose a credit piece."
+    )
+
+
+def none_in_a_chain(recipe: Recipe, method: Method) -> RecipeError | None:
+    """`none` is the absence of credit, not a link."""
+    if len(_links(recipe)) < 2 or all(link.name != "none" for link in _links(recipe)):
+        return None
+    return RecipeError(f"`credit: {_credit(recipe)}` has `none` among its links.", "Leave `none` out.")
+
+
+def token_credit_in_a_chain(recipe: Recipe, method: Method) -> RecipeError | None:
+    """A chain passes one value a rollout on; token credit reads one a token."""
+    if len(_links(recipe)) < 2 or "values" not in method.needs:
+        return None
+    return RecipeError(
+        f"`credit: {_credit(recipe)}` chains a piece that gives credit to tokens, and the links of a chain pass on "
+        "one value for each rollout.",
+        "Use it alone.",
+    )
+
+
+def pass_rates_of_something_else(recipe: Recipe, method: Method) -> RecipeError | None:
+    """A piece that reads rewards as pass rates must see the rewards themselves."""
+    links = getattr(method.credit, "links", (method.credit,))
+    late = [link for link in links[1:] if getattr(link, "pass_rates", False)]
+    if late:
+        return RecipeError(
+            f"`credit: {_credit(recipe)}` changes the rewards before a piece that reads them as pass rates, from 0 "
+            "to 1.",
+            "Put that piece first.",
+        )
+    if method.kl_reward is not None and getattr(links[0], "pass_rates", False):
+        return RecipeError(
+            f"`kl: reward` makes rewards other than 0 and 1, which `credit: {_credit(recipe)}` is defined for.",
+            "Use `kl: loss`.",
+        )
+    return None
+
+
+def small_groups(recipe: Recipe, method: Method) -> RecipeError | None:
+    """A group statistic of too few."""
+    smallest = getattr(method.credit, "min_group", 1)
+    if not method.episode.samples or recipe.num_generations >= smallest:
+        return None
+    return RecipeError(
+        f"`credit: {_credit(recipe)}` needs groups of at least {smallest}, but `num_generations` is "
+        f"{recipe.num_generations}.",
+        "Raise `num_generations`, or use `credit: reinforce`, whose baseline is the batch.",
+    )
+
+
+def small_batch(recipe: Recipe, method: Method) -> RecipeError | None:
+    """A batch statistic of one rollout."""
+    smallest = getattr(method.credit, "min_batch", 1)
+    rollouts = recipe.num_generations * recipe.problems_per_step
+    if not method.episode.samples or rollouts >= smallest:
+        return None
+    return RecipeError(
+        f"`credit: {_credit(recipe)}` compares the rollouts of a step, and a step has {rollouts}: every advantage "
+        "would be zero.",
+        "Raise `problems_per_step` or `num_generations`.",
+    )
+
+
+def empty_minibatches(recipe: Recipe, method: Method) -> RecipeError | None:
+    """Minibatches are dealt whole groups."""
+    if recipe.minibatches <= recipe.problems_per_step:
+        return None
+    return RecipeError(
+        f"`minibatches` is {recipe.minibatches}, but a step has {recipe.problems_per_step} groups to deal out.",
+        "Lower `minibatches` or raise `problems_per_step`.",
+    )
+
+
+def weightless_kl(recipe: Recipe, method: Method) -> RecipeError | None:
+    """A reference that is loaded and scored for nothing."""
+    pieces = [piece for piece in (method.kl_loss, method.kl_reward) if piece is not None]
+    if all(piece.beta for piece in pieces):
+        return None
+    return RecipeError(
+        "`kl.beta` is 0: a reference would be loaded and scored at every step, and weigh nothing.",
+        "Set `beta` above 0, or `kl: none`.",
+    )
+
+
+def untrained_values(recipe: Recipe, method: Method) -> RecipeError | None:
+    """The value head starts at zero, and would stay there."""
+    if "values" not in method.needs or recipe.value_coef:
+        return None
+    return RecipeError(
+        f"`value_coef` is 0, so the values that `credit: {_credit(recipe)}` reads would never be learnt.",
+        "Raise `value_coef`, or use a credit piece without values.",
+    )
+
+
+def two_numbers_for_one(recipe: Recipe, method: Method) -> RecipeError | None:
+    """What a curriculum takes from the recipe."""
+    choice = recipe.curriculum
+    for key in ("num_generations", "problems_per_step"):
+        if choice is not None and key in choice.options:
+            return RecipeError(
+                f"`curriculum.{key}` is the recipe's own `{key}`, which more than the curriculum reads.",
+                f"Set `{key}`.",
+            )
+    return None
+
+
+def decay_that_ends_early(recipe: Recipe, method: Method) -> RecipeError | None:
+    """Updates after a schedule's end have the rate zero. A budget of tokens may end a run before them."""
+    if recipe.schedule == "constant" or recipe.schedule_steps is None:
+        return None
+    if recipe.schedule_steps <= recipe.warmup_steps:
+        return RecipeError(
+            f"`schedule_steps` is {recipe.schedule_steps:,}, and `warmup_steps` {recipe.warmup_steps:,} of them are "
+            "warm-up: the rate would fall from its peak to 0 at once.",
+            "Lower `warmup_steps` or raise `schedule_steps`.",
+        )
+    if recipe.schedule_steps >= _updates(recipe) or recipe.max_sampled_tokens is not None:
+        return None
+    return RecipeError(
+        f"`schedule: {recipe.schedule}` reaches 0 after `schedule_steps` {recipe.schedule_steps:,} of "
+        f"{_updates(recipe):,} updates: the rest would train nothing.",
+        "Raise `schedule_steps`, or lower `steps`.",
+    )
+
+
+def decay_beyond_zero(recipe: Recipe, method: Method) -> RecipeError | None:
+    """An update multiplies weights by 1 − rate × decay."""
+    if recipe.learning_rate * recipe.weight_decay < 1:
+        return None
+    return RecipeError(
+        f"`learning_rate` {recipe.learning_rate:g} × `weight_decay` {recipe.weight_decay:g} is 1 or more: every "
+        "update would wipe the weights out, or turn them round.",
+        "Lower `weight_decay`.",
+    )
+
+
+def beyond_memory(recipe: Recipe, method: Method) -> RecipeError | None:
+    """More tokens at once than any machine holds."""
+    each = recipe.max_completion_length
+    sizes = {
+        "a step": ("num_generations", "problems_per_step"),
+        "an evaluation": ("eval.samples", "eval.problems"),
+    }
+    counts = {
+        "a step": recipe.num_generations * recipe.problems_per_step,
+        "an evaluation": recipe.eval.samples * recipe.eval.problems,
+    }
+    for whole, count in counts.items():
+        if count * each > MOST_TOKENS:
+            return RecipeError(
+                f"{whole.capitalize()} would sample up to {count:,} × {each:,} tokens, more than {MOST_TOKENS:,}.",
+                f"Lower {', '.join(f'`{key}`' for key in (*sizes[whole], 'max_completion_length'))}.",
+            )
+    return None
+
+
+REFUSED: tuple[Check, ...] = (
+    none_in_a_chain,
+    token_credit_in_a_chain,
+    demonstrations_with_credit,
+    demonstrations_with_kl,
+    demonstrations_ahead,
+    ahead_without_correction,
+    imitation_of_oneself,
+    no_credit,
+    pass_rates_of_something_else,
+    small_groups,
+    small_batch,
+    empty_minibatches,
+    weightless_kl,
+    untrained_values,
+    two_numbers_for_one,
+    decay_that_ends_early,
+    decay_beyond_zero,
+    beyond_memory,
+)
