@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hone.cli import bench, compare, doctor, methods, recipes, report, sft, tasks, terminal, train
+from hone.cli import bench, compare, doctor, methods, recipes, replay, report, sft, tasks, terminal, train
 from hone.cli import eval as evaluate
 from hone.core.errors import HoneError
 
@@ -50,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recipes": recipes.recipes,
     "tasks": tasks.tasks,
     "report": report.report,
+    "replay": replay.replay,
     "bench": bench.bench,
     "doctor": doctor.doctor,
 }
@@ -58,7 +59,8 @@ for _name, _command in COMMANDS.items():
 
 
 def run() -> None:
-    """The `hone` command. Exit codes: 0 done, 1 a part failed, 2 an error, 3 nothing left to do, 130 interrupted."""
+    """The `hone` command. Exit codes: 0 done, 1 a part failed, 2 an error, 3 nothing left to do, 4 a replay that finds
+    nothing, 130 interrupted."""
     try:
         app()
     except Exception as error:

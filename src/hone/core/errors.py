@@ -47,6 +47,10 @@ class CheckpointError(HoneError):
     """A checkpoint or run folder that cannot be read, or does not belong to this recipe."""
 
 
+class GuardError(HoneError):
+    """A run that a guard has stopped, or a bundle that cannot be looked at again."""
+
+
 def nearest(name: str, known: list[str] | tuple[str, ...]) -> str:
     """'Did you mean ...?' for an unknown `name`, or the list of what exists."""
     import difflib

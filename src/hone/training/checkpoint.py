@@ -35,6 +35,10 @@ class TrainerState:
     seconds: float  # that the run has taken, over all its sessions up to here
     finished: bool = False
     memory: Mapping[str, int] = field(default_factory=dict)  # what shortages of memory have left: see Session
+    guards: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # what guards remember: see `guards.readings.Past`
+    fingerprint: str = ""  # of the weights: see `policies.fingerprint`
 
 
 def save(
@@ -59,6 +63,8 @@ def save(
         "seconds": state.seconds,
         "finished": state.finished,
         "memory": dict(state.memory),
+        "guards": dict(state.guards),
+        "fingerprint": state.fingerprint,
         "sha256": {p.name: _sha256(p) for p in files},
     }
     (beside / STATE).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
@@ -134,7 +140,8 @@ def read_state(path: Path) -> TrainerState:
             "Resume it with the hone that wrote it.",
         )
     keys = ("step", "version", "ledger", "curriculum", "lengths", "digest", "seconds", "finished")
-    return TrainerState(**{key: body[key] for key in keys}, memory=body.get("memory", {}))
+    later = {key: body[key] for key in ("memory", "guards", "fingerprint") if key in body}
+    return TrainerState(**{key: body[key] for key in keys}, **later)
 
 
 def load_optimizer(path: Path, optimizer: torch.optim.Optimizer) -> None:

@@ -22,6 +22,7 @@ from hone.core.recipe import Recipe
 from hone.core.sampling import Engine, SamplingParams
 from hone.core.stages import Judge, State
 from hone.engines import choose
+from hone.policies.fingerprint import fingerprint
 from hone.policies.loading import load_policy
 from hone.policies.token_policy import TokenPolicy
 from hone.tasks import make
@@ -32,6 +33,10 @@ from hone.training.context import PolicyRole, StepContext
 from hone.training.data import Data, prepare
 from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
+from hone.training.guards.readings import Past
+from hone.training.guards.self_test import check_reach
+from hone.training.guards.watch import Watch, watch
+from hone.training.guards.weights import check_fingerprint
 from hone.training.judging import build_judge, notice
 from hone.training.optimizer import learning_rate, make_optimizer
 from hone.training.planning import SETTLED, adopt, plan_of, settle
@@ -62,6 +67,7 @@ class Session:
     data: Data
     plan: MemoryPlan
     budget: TokenBudget
+    guards: Watch
     ledger: Ledger = field(default_factory=Ledger)
     step: int = 0
     working_on: int = 0  # the step that is being computed; 0 before the first
@@ -134,6 +140,12 @@ class Session:
     def begin(self, step: int) -> None:
         """Step `step` is being computed from here on."""
         self.working_on, self.seconds, self.opening = step, self.opening, {}
+        self.guards.begin(self.policy.version, self.ledger.state(), self.curriculum_state)
+
+    def record(self, event: Mapping[str, Any]) -> None:
+        """A line of events.jsonl. A dry run has no folder to write into."""
+        if self.folder.path.is_dir():
+            self.folder.append("events.jsonl", [event])
 
     def tokens_ran_out(self, found: Shortage, before: int, after: int) -> None:
         """Record a forward or backward pass that memory did not suffice for."""
@@ -144,12 +156,11 @@ class Session:
         self._ran_out("sampling", "max_slots", before, after, detail)
 
     def _ran_out(self, where: str, key: str, before: int, after: int, detail: str) -> None:
-        """A line of events.jsonl and a note. A dry run has no folder to write into."""
+        """A line of events.jsonl and a note."""
         self.shortages += 1
         event = {"step": self.working_on, "event": "out_of_memory", "where": where}
         event |= {f"{key}_before": before, "after": after, "detail": detail}
-        if self.folder.path.is_dir():
-            self.folder.append("events.jsonl", [event])
+        self.record(event)
         self.progress.note(
             f"memory ran out in step {self.working_on} ({where}): `{key}` falls from {before:,} to {after:,} for the "
             "rest of the run, which from here on is not bit-identical to one with enough memory"
@@ -176,6 +187,8 @@ class Session:
             seconds=self.elapsed,
             finished=finished,
             memory=self._memory(),
+            guards=self.guards.past.state(),
+            fingerprint=fingerprint(self.policy),
         )
         keep = self.recipe.checkpoint.keep_last
         return checkpoint.save(self.folder.checkpoints, self.policy, self.optimizer, state, keep)
@@ -188,10 +201,12 @@ class Session:
         return found | ({} if self.engine.max_slots is None else {"max_slots": self.engine.max_slots})
 
 
-# Keys that may change between a run and its resumption: they decide when it ends, what is written beside it, whether
-# code of the model may run, and how a batch is cut to fit into memory, which moves a result by its rounding alone.
+# Keys that may change between a run and its resumption: they decide when it ends, what is written beside it, what
+# guards do, whether code of the model may run, and how a batch is cut to fit into memory, which moves a result by its
+# rounding alone.
 RESUMABLE = (
-    *("steps", "max_sampled_tokens", "eval", "checkpoint", "max_error_share", "device", "trust_remote_code"),
+    *("steps", "max_sampled_tokens", "eval", "checkpoint", "max_error_share", "guards", "device"),
+    "trust_remote_code",
     *SETTLED,
 )
 
@@ -244,6 +259,7 @@ def open_session(
     engine, note = _open_engine(policy, recipe)
     if note:
         progress.note(note)
+    check_reach(policy, engine)
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
     data = prepare(recipe, method, task, eval_task, policy, at[1].step if at else 0)
     task, eval_task = data.task, data.eval_task
@@ -270,7 +286,7 @@ def open_session(
         recipe, method, task, eval_task, judge, build_judge(eval_task, reward or recipe.reward), policy, reference,
         engine, optimizer, folder, progress,
         curriculum_state=method.curriculum.init(task, recipe.seed), data=data,
-        plan=plan, budget=TokenBudget(plan.max_tokens), opening=opening,
+        plan=plan, budget=TokenBudget(plan.max_tokens), guards=watch(recipe, policy), opening=opening,
     )  # fmt: skip
     session.budget.tell = session.tokens_ran_out
     engine.on_shortage = session.slots_ran_out
@@ -338,6 +354,8 @@ def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
 def _restore(session: Session, path: Path, state: checkpoint.TrainerState) -> None:
     """Bring a freshly built session to the moment of a checkpoint."""
     checkpoint.load_optimizer(path, session.optimizer)
+    check_fingerprint(session.policy, state.fingerprint, path)
+    session.guards.past = Past(**state.guards)
     session.step = session.working_on = state.step
     session.before = state.seconds
     session.policy.version = state.version
