@@ -73,12 +73,12 @@ class EntropyLowGuard(Guard):
 
 
 class EntropyHighGuard(Guard):
-    """The policy dissolves into noise: surprisal far above the run's beginning and near that of random tokens.
+    """The policy dissolves into noise: surprisal far above the run's first step and near that of random tokens.
 
-    A fresh model starts there, so both limits must be passed.
+    A fresh model starts there, so both limits must be passed. The shipped model starts at 0.15 of the logarithm.
     """
 
-    growth: float = Field(3.0, gt=1, description="times the mean of the run's first 5 steps")
+    growth: float = Field(3.0, gt=1, description="times that of the run's first step")
     share: float = Field(0.3, gt=0, le=1, description="of the logarithm of the vocabulary's size")
     patience: int = Field(3, ge=1, description="steps in a row")
 

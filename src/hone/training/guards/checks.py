@@ -24,7 +24,6 @@ from hone.core.guards import (
 from hone.training.guards.readings import LENGTHS, Past, Readings
 
 NORMS, FEWEST_NORMS = 50, 10  # updates whose median is the run's gradient norm; fewer say nothing yet
-BEGINNING = 5  # steps whose mean surprisal is the run's beginning
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,14 @@ def entropy_low(now: Readings, past: Past, guard: EntropyLowGuard, setting: Sett
 
 def entropy_high(now: Readings, past: Past, guard: EntropyHighGuard, setting: Setting) -> str | None:
     """Surprisal above both limits."""
-    if now.entropy is None or len(past.entropies) < BEGINNING:
+    if now.entropy is None or past.entropy is None:
         return None
-    began, most = fmean(past.entropies), math.log(setting.vocabulary)
+    began, most = past.entropy, math.log(setting.vocabulary)
     if now.entropy <= guard.growth * began or now.entropy <= guard.share * most:
         return None
     return (
-        f"entropy has exploded: sampled tokens surprise by {now.entropy:.3g} nats, from {began:.3g} when the run began; "
-        f"random tokens would by {most:.3g}"
+        f"entropy has exploded: sampled tokens surprise by {now.entropy:.3g} nats, from {began:.3g} when the run "
+        f"began; random tokens would by {most:.3g}"
     )
 
 

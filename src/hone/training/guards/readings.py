@@ -52,7 +52,7 @@ class Past:
     """
 
     grad_norms: list[float] = field(default_factory=list)  # of the last updates that were made
-    entropies: list[float] = field(default_factory=list)  # of the run's first steps
+    entropy: float | None = None  # of the run's first step
     lengths: list[list[float | None]] = field(default_factory=list)  # of the last steps: see `LENGTHS`
     streaks: dict[str, int] = field(default_factory=dict)
     skips: int = 0
@@ -61,7 +61,7 @@ class Past:
         """JSON values, sharing nothing with what goes on changing."""
         return {
             "grad_norms": list(self.grad_norms),
-            "entropies": list(self.entropies),
+            "entropy": self.entropy,
             "lengths": [list(row) for row in self.lengths],
             "streaks": dict(self.streaks),
             "skips": self.skips,

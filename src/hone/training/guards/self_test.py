@@ -37,6 +37,14 @@ def check_reach(policy: TokenPolicy, engine: Engine) -> None:
     trainer's own moved; the same request before and after must give the same tokens and logprobs. Three calls of a few
     tokens and two scoring passes. Raises EngineError.
     """
+    slots = engine.max_slots
+    try:
+        _check(policy, engine)
+    finally:
+        engine.max_slots = slots  # should memory run out here, the run itself finds that out and says so
+
+
+def _check(policy: TokenPolicy, engine: Engine) -> None:
     before = _sample(policy, engine)
     with _changed(policy):
         changed = _sample(policy, engine)

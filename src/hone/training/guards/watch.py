@@ -58,8 +58,8 @@ class Watch:
         """What a step's rollouts trip, gravest first."""
         trips = self._look(OF_ROLLOUTS, now)
         self.rollouts = now
-        if now.entropy is not None and len(self.past.entropies) < checks.BEGINNING:
-            self.past.entropies.append(now.entropy)
+        if self.past.entropy is None:
+            self.past.entropy = now.entropy
         if now.length is not None:
             keep = 2 * self.settings.length.window - 1  # the present step completes both windows
             self.past.lengths = [*self.past.lengths, checks.row_of(now)][-keep:]
