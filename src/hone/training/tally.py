@@ -53,7 +53,7 @@ class Tally:
         }
         if batch.reference_logprobs is not None:
             found["reference_k3"] = _k3(batch.reference_logprobs.to(now.device) - now)
-        if first_pass:
+        if first_pass and method.episode.samples:  # demonstrations have no sampler's logprobs
             gap = old - batch.behaviour_logprobs.to(now.device)
             self._open_first += len(now)
             found["mismatch_k3"] = _k3(gap)
