@@ -210,7 +210,9 @@ def test_a_stop_after_an_earlier_update_of_the_step_says_what_there_is(tmp_path,
 
 def test_entropy_collapse(tmp_path, spiky):
     keys = {"model": str(spiky), "guards": {"entropy_low": {"patience": 2, "action": "stop"}}}
-    with pytest.raises(GuardError, match=r"Guard `entropy_low` stopped the run in step 2: entropy has collapsed"):
+    with pytest.raises(
+        GuardError, match=r"Guard `entropy_low` stopped the run in step 2: entropy has collapsed"
+    ):
         train(tmp_path / "run", **keys)
 
 
@@ -235,7 +237,10 @@ def test_entropy_explosion(tmp_path, spiky, monkeypatch):
 
     monkeypatch.setattr(Session, "begin", dissolve)
     heard = Heard()
-    keys = {"model": str(spiky), "guards": {"entropy_high": {"patience": 1, "action": "skip"}, "max_skips": 9}}
+    keys = {
+        "model": str(spiky),
+        "guards": {"entropy_high": {"patience": 1, "action": "skip"}, "max_skips": 9},
+    }
     run = train(tmp_path / "run", progress=heard, learning_rate=1e-6, **keys)
     assert column(run, "guards/skipped") == [0, 0, 1, 1]
     assert [e["guard"] for e in run.events()] == ["entropy_high"] * 2
@@ -308,7 +313,7 @@ def test_a_reward_that_is_the_length(tmp_path):
 )
 def test_the_defaults_are_silent_on_healthy_runs(keys, tmp_path):
     reward = None if keys.get("method") == "sft" else even
-    run = train(tmp_path / "run", reward=reward, steps=12, **keys)
+    run = train(tmp_path / "run", reward=reward, steps=6, **keys)
     assert run.events() == []
     assert set(column(run, "guards/tripped")) == {0}
     assert not (run.path / "bundles").exists()
@@ -378,7 +383,9 @@ def test_a_bundle_that_cannot_be_written_costs_the_run_nothing(tmp_path, spiky, 
 
     monkeypatch.setattr("hone.training.guards.bundle.write_batch", full)
     heard = Heard()
-    run = train(tmp_path / "run", progress=heard, model=str(spiky), steps=2, guards={"entropy_low": {"patience": 1}})
+    run = train(
+        tmp_path / "run", progress=heard, model=str(spiky), steps=2, guards={"entropy_low": {"patience": 1}}
+    )
     assert len(run.metrics()) == 2
     assert any("could not be written" in n and "No space left" in n for n in heard.notes)
     assert list((run.path / "bundles").iterdir()) == []

@@ -49,7 +49,12 @@ def test_a_batch_comes_back_as_it_was(made, tmp_path):
     assert torch.equal(forest.tokens, again.tokens)
     assert torch.equal(forest.predictor, again.predictor)
     for a, b in zip(batch.trajectories, back.trajectories):
-        assert (a.problem, a.text, a.finish_reason, a.labels) == (b.problem, b.text, b.finish_reason, b.labels)
+        assert (a.problem, a.text, a.finish_reason, a.labels) == (
+            b.problem,
+            b.text,
+            b.finish_reason,
+            b.labels,
+        )
         assert [s.version for s in a.segments] == [s.version for s in b.segments]
         assert a.verdict is not None and b.verdict is not None
         assert (a.verdict.reward, a.verdict.status) == (b.verdict.reward, b.verdict.status)

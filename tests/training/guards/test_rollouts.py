@@ -24,7 +24,9 @@ def written(*answers: list[int]) -> Batch:
     prompt = Segment(np.array([3], np.int32), "prompt")
     return collect(
         [
-            trajectory(Segment(np.array(a, np.int32), "action", prompt, np.full(len(a), -1.5, np.float32)), 0, i)
+            trajectory(
+                Segment(np.array(a, np.int32), "action", prompt, np.full(len(a), -1.5, np.float32)), 0, i
+            )
             for i, a in enumerate(answers)
         ]
     )
