@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import hone
-from hone.core.errors import GuardError
+from hone.core.errors import CheckpointError, GuardError, RecipeError
 from hone.core.noise import NoiseKey
 from hone.engines import NativeEngine
 from hone.policies.fingerprint import fingerprint
@@ -17,6 +17,7 @@ from hone.policies.loading import load_policy
 from hone.training import update as updates
 from hone.training.folder import RunFolder
 from hone.training.guards.replay import replay
+from hone.training.guards.watch import Watch
 from hone.training.progress import Quiet
 from hone.training.run import Run
 from hone.training.session import Session
@@ -117,10 +118,14 @@ def test_an_update_that_is_not_a_number_is_skipped_and_the_run_goes_on(tmp_path,
 
 
 def test_without_the_guard_the_same_fault_is_in_every_weight(tmp_path, monkeypatch):
-    """What the guard is for: the next step samples from weights that are no numbers, and the engine gives up."""
+    """Which is why the guard cannot be told to let it pass."""
     spoil_loss(monkeypatch, float("nan"), {2})
-    with pytest.raises(Exception, match="not finite|not JSON compliant"):
-        train(tmp_path / "run", guards={"nan": {"action": "ignore"}})
+    monkeypatch.setattr(Watch, "look_at_update", lambda self, now: [])
+    with pytest.raises(ValueError, match="not JSON compliant"):  # the step's line, which comes first
+        train(tmp_path / "run")
+    for action in ("warn", "ignore"):
+        with pytest.raises(RecipeError, match=r"guards\.nan\.action.*must be skip or stop"):
+            train(tmp_path / "other", guards={"nan": {"action": action}})
 
 
 def test_too_many_skips_in_a_row_stop_the_run(tmp_path, monkeypatch):
@@ -416,7 +421,7 @@ def test_weights_that_are_not_those_of_their_checkpoint_are_refused(tmp_path):
     for name in state["sha256"]:
         state["sha256"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     (folder / "trainer.json").write_text(json.dumps(state))
-    with pytest.raises(hone.core.errors.CheckpointError, match="edited, converted or mixed up"):
+    with pytest.raises(CheckpointError, match="edited, converted or mixed up"):
         train(out, steps=3, resume=True)
 
 

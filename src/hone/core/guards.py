@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from hone.core.settings import Settings
 
@@ -33,6 +33,13 @@ class NanGuard(Guard):
     """
 
     action: Action = "skip"
+
+    @field_validator("action")
+    @classmethod
+    def _never_made(cls, value: Action) -> Action:
+        if value not in ("skip", "stop"):
+            raise ValueError("such an update is never made, so it must be skip or stop")
+        return value
 
 
 class GradientGuard(Guard):

@@ -56,7 +56,8 @@ def test_a_batch_comes_back_as_it_was(made, tmp_path):
             b.labels,
         )
         assert [s.version for s in a.segments] == [s.version for s in b.segments]
-        assert a.verdict is not None and b.verdict is not None
+        assert a.verdict is not None
+        assert b.verdict is not None
         assert (a.verdict.reward, a.verdict.status) == (b.verdict.reward, b.verdict.status)
     assert back.trajectories[0].verdict.answer == "{1, 2}"
 
