@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hone.training.guards.replay import Replay
 
 NOT_REPRODUCED = 4
+TEXT = 40  # characters of a rollout's text in the table
 DTYPES = ("recipe", "float32", "bfloat16", "float64")
 Folder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="A folder in `bundles/` of a run folder.")]
 Device = Annotated[str, typer.Option(help="Where to run it: auto, cpu or cuda.")]
@@ -46,9 +47,9 @@ def replay(bundle: Folder, device: Device = "auto", dtype: Dtype = "recipe") -> 
     terminal.say(f"guard `{finding.guard}`, step {seen.stored.step}: {finding.says}", "bold")
     for text in notes(seen, dtype):
         terminal.say(f"note: {text}", "yellow")
-    terminal.console().print(readings_table(seen))
+    terminal.show_figures(readings_table(seen))
     if seen.worst:
-        terminal.console().print(worst_table(seen))
+        terminal.show_figures(worst_table(seen))
     for name, says in seen.trips.items():
         terminal.say(f"guard `{name}` finds now: {says}")
     if seen.reproduces:
@@ -89,40 +90,38 @@ def number(value: float | bool | None) -> str:
 
 def readings_table(seen: Replay) -> Table:
     """Readings then and now."""
-    from rich.table import Table
+    from hone.cli import terminal
 
-    table = Table("reading", "then", "now", title="readings", title_justify="left")
+    table = terminal.figures("", "reading", "then", "now")
     then, now = seen.stored.readings.known(), seen.now.known()
     for name in [*then, *(name for name in now if name not in then)]:
         table.add_row(name, number(then.get(name)), number(now.get(name)))
     return table
 
 
+HEADS = (
+    "rollout",
+    "problem",
+    "tokens",
+    "reward",
+    "advantage",
+    "surprisal",
+    "gap",
+    "loss",
+    "gradient",
+    "text",
+)
+
+
 def worst_table(seen: Replay) -> Table:
     """The rollouts with the largest part in the loss."""
-    from rich.table import Table
+    from hone.cli import terminal
 
-    from hone.cli.terminal import plain
-
-    heads = (
-        "rollout",
-        "problem",
-        "tokens",
-        "reward",
-        "advantage",
-        "surprisal",
-        "gap",
-        "loss",
-        "gradient",
-        "text",
-    )
-    table = Table(*heads, title="largest parts in the loss", title_justify="left")
+    table = terminal.figures("largest parts in the loss", *HEADS)
     for row in seen.worst:
         numbers = (row.reward, row.advantage, row.surprisal, row.gap, row.loss, row.norm)
-        text = plain(" ".join(row.text.split()))[:40]
-        table.add_row(
-            str(row.rollout), row.problem[:8], str(row.tokens), *(f"{_short(v)}" for v in numbers), text
-        )
+        text = terminal.safe(" ".join(row.text.split())[:TEXT])
+        table.add_row(str(row.rollout), row.problem[:8], str(row.tokens), *map(_short, numbers), text)
     return table
 
 
