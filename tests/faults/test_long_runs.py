@@ -83,8 +83,9 @@ def test_the_count_sees_one_tensor_a_step(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_over_two_thousand_steps(tmp_path):
-    found = grown(tmp_path, 100, 2000, checkpoint={"every": 500})
+    """The first checkpoint comes before the first count: saving a model fills tables of transformers, once."""
+    found = grown(tmp_path, 100, 2000, checkpoint={"every": 90})
     assert abs(found["tensors"]) <= 2
     assert abs(found["bytes"]) < 4096
-    assert found["objects"] < 1900  # not one a step
+    assert found["objects"] < 950  # not one in two steps
     assert found["resident"] < 32 << 20  # an allocator's pools, not 17 KiB a step
