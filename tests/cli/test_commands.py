@@ -13,7 +13,19 @@ from typer.testing import CliRunner
 from hone.cli import doctor, main, methods
 from hone.methods import cards
 
-COMMANDS = ("train", "sft", "eval", "compare", "methods", "recipes", "tasks", "report", "bench", "doctor")
+COMMANDS = (
+    "train",
+    "sft",
+    "eval",
+    "compare",
+    "methods",
+    "recipes",
+    "tasks",
+    "report",
+    "replay",
+    "bench",
+    "doctor",
+)
 MAZE = ("model=micro:new", "task=maze", "task.sizes=5")
 LAZY = """
 import sys

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -29,6 +31,7 @@ def line(rates, step=0, samples=8, **more):
 
 LOW = [0.0, 0.125, 0.25, 0.25, 0.5, 0.125] * 6
 HIGH = [rate + 0.5 for rate in LOW]
+SUMMARY = {"rollouts": 640, "sampled_tokens": 5120, "updates": 10, "seconds": 61.0, "eval_tokens": 900}
 
 
 def test_a_gain_is_stated_with_its_interval():
@@ -56,15 +59,14 @@ def test_no_difference_is_stated_that_was_not_measured(after):
 
 
 def test_what_is_shown(capsys, tmp_path):
-    summary = {"rollouts": 640, "sampled_tokens": 5120, "updates": 10, "seconds": 61.0, "eval_tokens": 900}
-    show(tmp_path, [line(LOW), line(HIGH, 9)], summary)
+    show(tmp_path, [line(LOW), line(HIGH, 9)], SUMMARY)
     text = capsys.readouterr().out
     assert "Better: pass@1" in text
     assert "+50.0 [+50.0, +50.0]" in text
     assert "640 rollouts, 5,120 sampled tokens, 10 updates, 1 min 1 s" in text
     assert str(tmp_path / "final") in text
     assert "ran out" not in text
-    show(tmp_path, [line(HIGH, 9)], summary | {"shortages": 2})
+    show(tmp_path, [line(HIGH, 9)], SUMMARY | {"shortages": 2})
     text = capsys.readouterr().out
     assert "After training, on 36 held-out problems of maze: pass@1 70.8%" in text
     assert "memory   ran out 2 times" in text
@@ -72,7 +74,17 @@ def test_what_is_shown(capsys, tmp_path):
     show(
         tmp_path,
         [line(HIGH, 9)],
-        summary | {"redone_rollouts": 128, "redone_tokens": 2000, "redone_seconds": 61.0},
+        SUMMARY | {"redone_rollouts": 128, "redone_tokens": 2000, "redone_seconds": 61.0},
     )
     assert "lost     128 rollouts and 2,000 sampled tokens, 1 min 1 s of work" in capsys.readouterr().out
-    assert "demonstrations" in cost(summary | {"sampled_tokens": 0})
+    assert "demonstrations" in cost(SUMMARY | {"sampled_tokens": 0})
+
+
+def test_guards_that_tripped_are_counted(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    events = [("nan", "skip"), ("nan", "skip"), ("length", "warn")]
+    lines = [{"step": i, "event": "guard", "guard": g, "action": a} for i, (g, a) in enumerate(events)]
+    text = "".join(json.dumps(each) + "\n" for each in [*lines, {"step": 9, "event": "out_of_memory"}])
+    (tmp_path / "events.jsonl").write_text(text)
+    show(tmp_path, [line(HIGH, 9)], SUMMARY)
+    assert "guards   tripped (length 1, nan 2)" in capsys.readouterr().out

@@ -13,13 +13,19 @@ import hone
 from hone.catalog import REGISTRY
 from hone.cli import main
 from hone.core.errors import HoneError, RecipeError, TaskError
+from hone.core.guards import Guard, Guards
 from hone.core.options import misplaced_truth
 from hone.core.recipe import CheckpointSettings, EvalSettings, Recipe
 from hone.recipes.load import parse_overrides, read, resolve
 from hone.tasks import Arithmetic, Countdown, FileTask, Gsm8k, Maze, Mixture, make
 
 STAGES = ("curriculum", "episode", "selectors", "credit", "objective", "correction", "kl")
-BLOCKS = {"": Recipe, "eval.": EvalSettings, "checkpoint.": CheckpointSettings}
+BLOCKS = {"": Recipe, "eval.": EvalSettings, "checkpoint.": CheckpointSettings, "guards.": Guards}
+BLOCKS |= {
+    f"guards.{name}.": field.annotation
+    for name, field in Guards.model_fields.items()
+    if issubclass(field.annotation, Guard)
+}
 TRUTHS = {
     f"{prefix}{name}": bool in (field.annotation, *get_args(field.annotation))
     for prefix, block in BLOCKS.items()

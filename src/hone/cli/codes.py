@@ -8,6 +8,7 @@ DONE = 0
 FAULT = 1  # a part failed (an arm, a check), or something that nobody expected: with a traceback
 ERROR = 2  # bad usage, recipe, data or files: one paragraph says what and how to mend it
 NOTHING_TO_DO = 3  # a run to resume has finished
+NOT_REPRODUCED = 4  # a replay does not find what the guard found
 
 
 def signal_of(stop: KeyboardInterrupt) -> int:

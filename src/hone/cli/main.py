@@ -9,7 +9,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hone.cli import bench, codes, compare, doctor, methods, recipes, report, sft, tasks, terminal, train
+from hone.cli import (
+    bench,
+    codes,
+    compare,
+    doctor,
+    methods,
+    recipes,
+    replay,
+    report,
+    sft,
+    tasks,
+    terminal,
+    train,
+)
 from hone.cli import eval as evaluate
 from hone.core.errors import HoneError
 
@@ -48,6 +61,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "recipes": recipes.recipes,
     "tasks": tasks.tasks,
     "report": report.report,
+    "replay": replay.replay,
     "bench": bench.bench,
     "doctor": doctor.doctor,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,6 +110,10 @@ def show(folder: Path, evals: Sequence[Line], summary: Mapping[str, Any]) -> Non
         terminal.say(
             f"memory   ran out {times}, see {folder / 'events.jsonl'}; the run is not bit-identical", "yellow"
         )
+    tripped = Counter(e["guard"] for e in RunFolder(folder).read("events.jsonl") if e["event"] == "guard")
+    if tripped:
+        names = ", ".join(f"{name} {times}" for name, times in sorted(tripped.items()))
+        terminal.say(f"guards   tripped ({names}), see {folder / 'events.jsonl'}", "yellow")
     terminal.say(f"model    {RunFolder(folder).final}")
 
 

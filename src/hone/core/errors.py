@@ -47,6 +47,10 @@ class CheckpointError(HoneError):
     """A checkpoint or run folder that cannot be read, or does not belong to this recipe."""
 
 
+class GuardError(HoneError):
+    """A run that a guard has stopped, or a bundle that cannot be looked at again."""
+
+
 def quoted(value: object, most: int = 100) -> str:
     """`repr(value)`, cut in its middle where it has more than `most` characters."""
     try:

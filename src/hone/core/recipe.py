@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
-from hone.core.options import TRUTH, misplaced_truth
+from hone.core.guards import Guards
+from hone.core.options import TRUTH
+from hone.core.settings import Settings
 
 Reduction = Literal["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_token_mean"]
 
@@ -52,23 +53,6 @@ class Choice(BaseModel):
     @model_serializer
     def _to_short(self) -> dict[str, Any]:
         return {"name": self.name, **self.options}
-
-
-class Settings(BaseModel):
-    """Base of every block of a recipe: unknown keys are errors, a truth value is no number, and numbers are finite."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse truth values where none is wanted; take `1,4,16` for a list."""
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        if misplaced_truth(value, annotation):
-            raise ValueError(TRUTH)
-        if isinstance(value, str) and get_origin(annotation) is tuple and "," in value:
-            return [part.strip() for part in value.split(",")]
-        return value
 
 
 class EvalSettings(Settings):
@@ -180,6 +164,7 @@ class Recipe(Settings):
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
     checkpoint: CheckpointSettings = CheckpointSettings()  # type: ignore[call-arg]
+    guards: Guards = Guards()  # type: ignore[call-arg]
 
     _written: frozenset[str] = PrivateAttr(default=frozenset())
 

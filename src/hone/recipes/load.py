@@ -204,8 +204,9 @@ def _explain(error: ValidationError) -> RecipeError:
     if first["type"] == "missing":
         return RecipeError(f"The recipe has no `{key}`.", f"Set `{key}`.")
     if first["type"] == "extra_forbidden":
-        block = Recipe.model_fields.get(str(first["loc"][0]))
-        fields = getattr(getattr(block, "annotation", None), "model_fields", {})
+        fields: Mapping[str, Any] = Recipe.model_fields
+        for part in first["loc"][:-1]:
+            fields = getattr(getattr(fields.get(str(part)), "annotation", None), "model_fields", {})
         return RecipeError(f"`{key}` is not a key.", nearest(str(first["loc"][-1]), sorted(fields)))
     message = first["msg"].removeprefix("Value error, ")
     return RecipeError(

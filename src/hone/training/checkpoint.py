@@ -41,6 +41,7 @@ class TrainerState:
     evaluated: int = -1  # the step of the latest evaluation; -1: none yet
     best: Mapping[str, Any] | None = None  # see retention.Best
     memory: Mapping[str, int] = field(default_factory=dict)  # what shortages of memory have left: see Session
+    fingerprint: str = ""  # of the weights: see `policies.fingerprint`
 
 
 def save(folder: Path, policy: TokenPolicy, optimizer: torch.optim.Optimizer, state: TrainerState) -> Path:

@@ -13,7 +13,8 @@ from hone.core.problem import Problem, Split, Task, content_id
 from hone.core.recipe import Recipe
 from hone.policies.token_policy import TokenPolicy
 from hone.tasks.bad_rows import BadRow, BadRows, of_files, said
-from hone.training.folder import RunFolder, write_whole
+from hone.training.disk import write_whole
+from hone.training.folder import RunFolder
 from hone.training.overlap import in_both, keep_apart
 from hone.training.prompts import Checked, Room, fit, fit_sample
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 from hone.core.batch import Batch, collect
 from hone.training.context import StepContext
 from hone.training.evaluate import evaluate, sample_line, sample_lines
+from hone.training.guards.acting import guarded_update
+from hone.training.guards.weights import weights_line
 from hone.training.metrics import step_metrics
 from hone.training.sampling import lag, sample, sample_ahead
 from hone.training.saving import finish, leaving_a_checkpoint, save_checkpoint
 from hone.training.session import Session
 from hone.training.stages import assign, judge, provide
-from hone.training.update import update
 
 
 def train(session: Session) -> None:
@@ -55,12 +56,11 @@ def one_step(s: Session) -> None:
         with s.timed("train"):
             batch = assign(s.method, batch)
             behind = lag(batch, s.policy.version)
-            tally = update(
-                s.policy, s.optimizer, s.rate, s.method, batch, s.update_settings, s.budget, s.ledger, s.stop.check
-            )  # fmt: skip
+            tally = guarded_update(s, batch)
     s.curriculum_state = s.method.curriculum.observe(s.curriculum_state, batch)
     s.step = step
     line = step_metrics(step, batch, tally, s.ledger, s.rate(max(0, s.ledger.updates - 1)), s.seconds)
+    line |= s.guards.line()
     if s.method.episode.samples:
         line["policy/lag"] = behind
         s.folder.append("samples.jsonl", [sample_line(t, step, "train") for t in batch.trajectories[:1]])
@@ -107,7 +107,8 @@ def measure(s: Session) -> None:
         )
     s.ledger.add(eval_tokens=result.line["tokens"])
     counts = {"rollouts": s.ledger.rollouts, "sampled_tokens": s.ledger.sampled_tokens}
-    line = {"step": s.step, **counts, **result.line, "time/eval": round(s.seconds["eval"], 4)}
+    weights = weights_line(s.policy, s.engine)
+    line = {"step": s.step, **counts, **weights, **result.line, "time/eval": round(s.seconds["eval"], 4)}
     s.folder.append("eval.jsonl", [line])
     s.has_evaluated(line)
     if ends:

@@ -10,6 +10,8 @@ from hone.core.errors import CheckpointError
 from hone.core.recipe import Recipe
 from hone.training import checkpoint, disk, lost
 from hone.training.folder import JSONL, RunFolder
+from hone.training.guards.readings import Past
+from hone.training.guards.weights import check_fingerprint
 from hone.training.planning import SETTLED
 from hone.training.progress import Progress
 from hone.training.retention import Best
@@ -18,10 +20,12 @@ from hone.training.versions import changes, versions
 if TYPE_CHECKING:
     from hone.training.session import Session
 
-# Keys that may change between a run and its resumption: they decide when it ends, what is written beside it, whether
-# code of the model may run, and how a batch is cut to fit into memory, which moves a result by its rounding alone.
+# Keys that may change between a run and its resumption: they decide when it ends, what is written beside it, what
+# guards do, whether code of the model may run, and how a batch is cut to fit into memory, which moves a result by its
+# rounding alone.
 RESUMABLE = (
-    *("steps", "max_sampled_tokens", "eval", "checkpoint", "max_error_share", "device", "trust_remote_code"),
+    *("steps", "max_sampled_tokens", "eval", "checkpoint", "guards", "max_error_share", "device"),
+    "trust_remote_code",
     *SETTLED,
 )
 
@@ -74,6 +78,7 @@ def restore(session: Session, found: checkpoint.Found | None) -> None:
     lengths: Mapping[str, int] = dict.fromkeys(JSONL, 0)
     if found is not None:
         state, lengths = found.state, found.state.lengths
+        check_fingerprint(session.policy, state.fingerprint, found.path)
         checkpoint.load_optimizer(found.path, session.optimizer)
         session.step = session.working_on = state.step
         session.evaluated = state.evaluated
@@ -84,6 +89,7 @@ def restore(session: Session, found: checkpoint.Found | None) -> None:
         session.policy.version = state.version
         session.ledger = Ledger.from_state(state.ledger)
         session.curriculum_state = state.stages["curriculum"]
+        session.guards.past = Past(**state.stages["guards"])
         _restore_memory(session, state.memory)
     cuts = session.folder.beyond(lengths)
     lost.record_cut(session.folder, cuts, session.ledger.state())

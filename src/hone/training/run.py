@@ -44,7 +44,7 @@ class Run:
         return RunFolder(self.path).read("eval.jsonl")
 
     def events(self) -> list[dict[str, Any]]:
-        """Lines of events.jsonl: what broke into the run, such as memory that ran out."""
+        """Lines of events.jsonl: what broke into the run, such as memory that ran out and guards that tripped."""
         return RunFolder(self.path).read("events.jsonl")
 
     def recipe(self) -> dict[str, Any]:

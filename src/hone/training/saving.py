@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hone.core.errors import CheckpointError
+from hone.policies.fingerprint import fingerprint
 from hone.training import checkpoint, disk, lost
+from hone.training.guards.readings import Past
 from hone.training.resume import identity
 from hone.training.retention import kept
 from hone.training.stopping import Interrupted
 from hone.training.versions import versions
 
 if TYPE_CHECKING:
-    from hone.training.session import Session
+    from hone.training.session import Session, Whole
 
 
 def save_checkpoint(s: Session) -> bool:
@@ -31,7 +33,7 @@ def save_checkpoint(s: Session) -> bool:
             step=s.step,
             version=s.policy.version,
             ledger=s.ledger.state(),
-            stages={"curriculum": s.curriculum_state},
+            stages={"curriculum": s.curriculum_state, "guards": s.guards.past.state()},
             lengths=s.folder.sizes(),
             recipe=r.dump(),
             digest=identity(r),
@@ -40,6 +42,7 @@ def save_checkpoint(s: Session) -> bool:
             evaluated=s.evaluated,
             best=vars(s.best) if s.best is not None else None,
             memory=s.memory_left(),
+            fingerprint=fingerprint(s.policy),
         )
         checkpoint.save(s.folder.checkpoints, s.policy, s.optimizer, state)
     except Exception as error:
@@ -111,6 +114,12 @@ def _end_ahead(s: Session) -> None:
         s.ahead.stop()
 
 
+def go_back(s: Session, whole: Whole) -> None:
+    """Bring ledger, curriculum and guards back to where the step began; the weights have not moved since."""
+    s.ledger, s.curriculum_state = s.ledger.from_state(whole.ledger), whole.curriculum_state
+    s.guards.past = Past(**whole.guards)
+
+
 def _give_up_step(s: Session) -> None:
     """Bring ledger and curriculum back to the end of the last step; the weights have not moved since."""
     if s.working_on == s.step or s.whole is None:
@@ -118,7 +127,7 @@ def _give_up_step(s: Session) -> None:
     whole = s.whole
     now, then = s.ledger.state(), whole.ledger
     spent = {key: now[key] - then[key] for key in ("rollouts", "sampled_tokens")}
-    s.ledger, s.curriculum_state = s.ledger.from_state(then), whole.curriculum_state
+    go_back(s, whole)
     try:
         lost.record_step(s.folder, s.working_on, spent, time.perf_counter() - whole.at)
     except OSError as error:

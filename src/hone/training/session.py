@@ -32,6 +32,8 @@ from hone.training.context import PolicyRole, StepContext
 from hone.training.data import Data, prepare
 from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
+from hone.training.guards.self_test import check_reach
+from hone.training.guards.watch import Watch, watch
 from hone.training.judging import build_judge, notice
 from hone.training.optimizer import learning_rate, make_optimizer
 from hone.training.planning import adopt, plan_of, settle
@@ -50,6 +52,8 @@ class Whole:
 
     ledger: Mapping[str, int | float]
     curriculum_state: State
+    guards: Mapping[str, Any]  # what they remember
+    version: int  # of the weights
     at: float
 
 
@@ -73,6 +77,7 @@ class Session:
     data: Data
     plan: MemoryPlan
     budget: TokenBudget
+    guards: Watch
     ledger: Ledger = field(default_factory=Ledger)
     step: int = 0
     working_on: int = 0  # the step that is being computed; 0 before the first
@@ -165,7 +170,14 @@ class Session:
     def begin(self, step: int) -> None:
         """Step `step` is being computed from here on."""
         self.working_on, self.seconds, self.opening = step, self.opening, {}
-        self.whole = Whole(self.ledger.state(), self.curriculum_state, time.perf_counter())
+        self.whole = Whole(
+            self.ledger.state(),
+            self.curriculum_state,
+            self.guards.past.state(),
+            self.policy.version,
+            time.perf_counter(),
+        )
+        self.guards.begin()
 
     def has_evaluated(self, line: Mapping[str, Any]) -> None:
         """Take note of a line of eval.jsonl: the step of one better than all before has a checkpoint that stays."""
@@ -178,6 +190,11 @@ class Session:
                     f"ALARM: the evaluation of step {self.step} has no `{metric}` to choose the best by"
                 )
 
+    def record(self, event: Mapping[str, Any]) -> None:
+        """A line of events.jsonl. A dry run has no folder to write into."""
+        if self.folder.path.is_dir():
+            self.folder.append("events.jsonl", [event])
+
     def tokens_ran_out(self, found: Shortage, before: int, after: int) -> None:
         """Record a forward or backward pass that memory did not suffice for."""
         self._ran_out(found.where, "max_tokens_per_microbatch", before, after, found.detail)
@@ -187,12 +204,11 @@ class Session:
         self._ran_out("sampling", "max_slots", before, after, detail)
 
     def _ran_out(self, where: str, key: str, before: int, after: int, detail: str) -> None:
-        """A line of events.jsonl and a note. A dry run has no folder to write into."""
+        """A line of events.jsonl and a note."""
         self.shortages += 1
         event = {"step": self.working_on, "event": "out_of_memory", "where": where}
         event |= {f"{key}_before": before, "after": after, "detail": detail}
-        if self.folder.path.is_dir():
-            self.folder.append("events.jsonl", [event])
+        self.record(event)
         self.progress.note(
             f"memory ran out in step {self.working_on} ({where}): `{key}` falls from {before:,} to {after:,} for the "
             "rest of the run, which from here on is not bit-identical to one with enough memory"
@@ -252,6 +268,7 @@ def open_session(
     engine, note = _open_engine(policy, recipe)
     if note:
         progress.note(note)
+    check_reach(policy, engine)
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
     data = prepare(recipe, method, task, eval_task, policy, at.state.step if at else 0)
     task, eval_task = data.task, data.eval_task
@@ -278,7 +295,8 @@ def open_session(
         recipe, method, task, eval_task, judge, build_judge(eval_task, reward or recipe.reward), policy, reference,
         engine, optimizer, folder, progress,
         curriculum_state=method.curriculum.init(task, recipe.seed), data=data,
-        plan=plan, budget=TokenBudget(plan.max_tokens), opening=opening, stop=stop or Stop(),
+        plan=plan, budget=TokenBudget(plan.max_tokens), guards=watch(recipe, policy), opening=opening,
+        stop=stop or Stop(),
     )  # fmt: skip
     session.budget.tell = session.tokens_ran_out
     engine.on_shortage = session.slots_ran_out

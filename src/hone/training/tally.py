@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from hone.core.batch import Batch
 from hone.core.method import Method
 from hone.policies.token_policy import Scores
+from hone.training.guards.readings import Readings
 
 
 @dataclass
@@ -32,6 +34,7 @@ class Tally:
     reference_k3: float | None = None  # None without a reference
     grad_norms: list[float] = field(default_factory=list)
     _open: list[tuple[str, Tensor]] = field(default_factory=list, repr=False)  # observed and not yet read
+    _open_first: int = 0  # first-pass tokens among them
 
     def observe(
         self, method: Method, scores: Scores, batch: Batch, losses: Mapping[str, Tensor], first_pass: bool
@@ -50,22 +53,32 @@ class Tally:
         }
         if batch.reference_logprobs is not None:
             found["reference_k3"] = _k3(batch.reference_logprobs.to(now.device) - now)
-        if first_pass:
+        if first_pass and method.episode.samples:  # demonstrations have no sampler's logprobs
             gap = old - batch.behaviour_logprobs.to(now.device)
-            self.first_pass_tokens += len(now)
+            self._open_first += len(now)
             found["mismatch_k3"] = _k3(gap)
             if len(gap):
                 found["mismatch_max"] = gap.abs().max()
         self._open += [*found.items(), *((f"loss/{name}", value.detach()) for name, value in losses.items())]
 
-    def close(self, grad_norm: Tensor) -> None:
-        """Read everything observed since the last update, and the norm of its gradient."""
+    def close(self, grad_norm: Tensor) -> Readings:
+        """Read everything observed since the last update, and the norm of its gradient; returns what guards read."""
         names = [name for name, _ in self._open]
         values = torch.stack([v.double() for _, v in self._open] + [grad_norm.detach().double()]).tolist()
+        first, self._open_first = self._open_first, 0
         self._open.clear()
-        self.grad_norms.append(values.pop())
+        self.grad_norms.append(values[-1])
+        self.first_pass_tokens += first
         for name, value in zip(names, values):
             self._add(name, value)
+        gaps = [value for name, value in zip(names, values) if name == "mismatch_k3"]
+        largest = [value for name, value in zip(names, values) if name == "mismatch_max"]
+        return Readings(
+            finite=all(map(math.isfinite, values)),
+            grad_norm=values[-1],
+            mismatch_k3=sum(gaps) / first if first else None,
+            mismatch_max=max(largest) if largest else None,
+        )
 
     def _add(self, name: str, value: float) -> None:
         if name.startswith("loss/"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -16,6 +16,7 @@ from hone.core.method import Method
 from hone.kernels.shortage import first_line, out_of_memory
 from hone.policies.token_policy import TokenPolicy
 from hone.training.budget import MENDS, Shortage, TokenBudget, shortage
+from hone.training.guards.readings import Readings
 from hone.training.losses import components, loss_weights, silent_rollouts
 from hone.training.microbatch import microbatches, minibatches
 from hone.training.stopping import Check, go_on
@@ -32,6 +33,14 @@ class UpdateSettings:
     max_grad_norm: float
 
 
+Allow = Callable[[Readings, Sequence[int]], bool]
+
+
+def unguarded(readings: Readings, chosen: Sequence[int]) -> bool:
+    """Every update is made."""
+    return True
+
+
 def update(
     policy: TokenPolicy,
     optimizer: torch.optim.Optimizer,
@@ -42,8 +51,12 @@ def update(
     budget: TokenBudget,
     ledger: Ledger,
     check: Check = go_on,
+    allow: Allow = unguarded,
 ) -> Tally:
     """Make `num_iterations` passes of `minibatches` updates over `batch`; the policy's version counts them.
+
+    `allow(readings, rollouts)` is asked before each optimizer step, with the update's readings and which rollouts of
+    `batch` it is of. Where it says no, the update moves nothing and is left out of the statistics.
 
     `rate(n)` is the learning rate of the n-th update of the run. An update whose every rollout is silent moves
     nothing: no optimizer step, no version. Where memory runs out, the budget is halved and the update that it ran out
@@ -63,12 +76,15 @@ def update(
                 continue
             part = part.select(alive)
             ask = check if ledger.updates == before else go_on
-            tally = _gradient(
+            attempt = _gradient(
                 policy, optimizer, method, part, settings.temperature, budget, ledger, tally, first, ask
             )
             ask()
             norm = torch.nn.utils.clip_grad_norm_(policy.parameters(), settings.max_grad_norm)
-            tally.close(norm)
+            if not allow(attempt.close(norm), chosen):
+                optimizer.zero_grad(set_to_none=True)
+                continue
+            tally = attempt
             for group in optimizer.param_groups:
                 group["lr"] = rate(ledger.updates)
             _step(optimizer)
