@@ -26,6 +26,7 @@ FOLLOWS = {
     torch.float16: 0.5,
 }  # share of the trainer's change that the engine may be off by
 FOLLOWS_EXACTLY = 0.02
+REPEATS = 1e-3  # nats by which a GPU, whose sums may change their order, need not repeat itself
 _MEND = "Sampling would be from other weights than those that are trained. Use `engine=transformers`, and report this."
 
 
@@ -34,7 +35,8 @@ def check_reach(policy: TokenPolicy, engine: Engine) -> None:
 
     The change is of sign, which leaves weights, their version and the noise of a run bit for bit as they were. Of the
     tokens that the engine samples from the changed weights, its logprobs must be the trainer's, by far less than the
-    trainer's own moved; the same request before and after must give the same tokens and logprobs. Three calls of a few
+    trainer's own moved; the same request before and after must give the same tokens and, on a CPU bit for bit, the same
+    logprobs. Three calls of a few
     tokens and two scoring passes. Raises EngineError.
     """
     slots = engine.max_slots
@@ -59,7 +61,7 @@ def _check(policy: TokenPolicy, engine: Engine) -> None:
             _MEND,
         )
     after = _sample(policy, engine)
-    if not _equal(before, after):
+    if not _equal(before, after, 0.0 if policy.device.type == "cpu" else REPEATS):
         raise EngineError(
             f"The engine `{engine.name}` does not repeat itself: every weight was changed and put back, and the same "
             "request has other logprobs than before.",
@@ -115,8 +117,8 @@ def _flat(completions: list[Completion]) -> np.ndarray:
     return np.concatenate([c.logprobs for c in completions])
 
 
-def _equal(ours: list[Completion], theirs: list[Completion]) -> bool:
+def _equal(ours: list[Completion], theirs: list[Completion], gap: float) -> bool:
     return len(ours) == len(theirs) and all(
-        np.array_equal(a.tokens, b.tokens) and np.array_equal(a.logprobs, b.logprobs)
+        np.array_equal(a.tokens, b.tokens) and np.abs(a.logprobs - b.logprobs).max(initial=0.0) <= gap
         for a, b in zip(ours, theirs)
     )
