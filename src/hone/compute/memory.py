@@ -37,7 +37,7 @@ class ModelShape:
     weight_bytes: int
     compute_bytes: int
     qk_norm: bool = False  # queries and keys are normalised, as in Qwen3
-    fused: bool = False  # norms and gates are single operations, which keep their inputs alone
+    fused: bool = False  # a CPU's kernels serve it: norms and gates are single operations that keep their inputs alone
 
     @property
     def casts(self) -> bool:
@@ -199,6 +199,8 @@ def _fixed(
     most = int(machine.cache_share * machine.memory)
     slot = recipe.max_completion_length * shape.cache_bytes
     slots = max(1, min(most // slot, machine.most_slots, rollouts))
+    if shape.fused and parts["weights"] <= most:
+        parts["weights, packed for sampling"] = parts["weights"]
     parts["sampling, prompts"] = min(most, problems * prompt * shape.cache_bytes)
     parts["sampling, answers"] = slots * slot
     logits = min(machine.chunk_elements, machine.cap * shape.vocabulary)

@@ -59,7 +59,8 @@ class GradientGuard(Guard):
 class MismatchGuard(Guard):
     """Engine and trainer give the same tokens of the same weights other logprobs.
 
-    In float32 both agree to 1e-5 nats; in bfloat16 the tests hold k3 below 1e-3 nats a token. Weights that are one update old differ by what an update does, which `one_step_off` allows.
+    In float32 both agree to 1e-5 nats; in bfloat16 the tests hold k3 below 1e-3 nats a token. Weights that are one
+    update old differ by what an update does, which `one_step_off` allows.
     """
 
     k3: float = Field(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,6 +36,16 @@ def part(function: Callable[..., Any]) -> Any:
     import numba
 
     return numba.njit(fastmath={"contract"}, nogil=True)(function)
+
+
+def compiled_before(kernel: Any) -> bool:
+    """Whether a kernel of this version of its file is on disk, or compiled in this process."""
+    return bool(kernel.signatures) or any(Path(kernel.stats.cache_path).glob(f"{_stem(kernel)}*.nbi"))
+
+
+def _stem(kernel: Any) -> str:
+    """How the names of a kernel's files in numba's store begin."""
+    return f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__qualname__}-"
 
 
 def use_torch_threads() -> None:

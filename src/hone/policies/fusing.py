@@ -16,9 +16,11 @@ ACTIVATIONS = ("silu", "swish")
 
 
 def can_fuse(model: Any) -> bool:
-    """Whether numba's kernels serve the model where and as it is."""
+    """Whether numba is there, and the model has norms or gates that its kernels serve where and as it is."""
     weight = next(model.parameters())
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and has_numba()
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not has_numba():
+        return False
+    return any(_forward(module) is not None for module in model.modules())
 
 
 @contextmanager
