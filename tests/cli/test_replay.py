@@ -61,7 +61,7 @@ def test_what_is_not_found_again_has_an_exit_code_of_its_own(bundle):
 def test_what_is_no_bundle(tmp_path, bundle):
     result = call(str(tmp_path))
     assert result.exit_code == 2
-    assert "is no bundle" in result.output
+    assert "is no bundle" in " ".join(result.output.split())
     result = call(str(bundle), "--dtype", "float8")
     assert result.exit_code == 2
     assert "--dtype" in result.output

@@ -10,7 +10,7 @@ import torch
 from engines.engine_models import policy, request, tokens_of
 from hone.core.errors import EngineError
 from hone.core.sampling import Completion, SampleRequest
-from hone.engines import NativeEngine, TransformersEngine
+from hone.engines import NativeEngine, TransformersEngine, native
 from hone.engines.barrier import BarrierEngine
 
 ASKED = [
@@ -39,17 +39,22 @@ def served(engine: BarrierEngine, asked: list[SampleRequest] = ASKED) -> list[li
 def starve(engine: BarrierEngine, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the engine fail in the middle of a call whenever it samples more than `most` rollouts at once."""
     if isinstance(engine, NativeEngine):
-        from hone.engines.decoding import Decoding
+        choose, after = native.choose_steps, {"calls": 0}
 
-        whole, after = Decoding._decode, {"calls": 0}
+        def starving(*args):
+            steps = choose(*args)
+            whole = steps.decode
 
-        def decode(self, *args):
-            after["calls"] += 1
-            if after["calls"] > 3 and len(self._rollouts) > most:
-                raise torch.OutOfMemoryError(SAID)
-            return whole(self, *args)
+            def decode(tokens, written):
+                after["calls"] += 1
+                if after["calls"] > 3 and len(tokens) > most:
+                    raise torch.OutOfMemoryError(SAID)
+                return whole(tokens, written)
 
-        monkeypatch.setattr(Decoding, "_decode", decode)
+            steps.decode = decode
+            return steps
+
+        monkeypatch.setattr(native, "choose_steps", starving)
     else:
         generate = engine._generate
 

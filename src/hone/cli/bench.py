@@ -77,7 +77,7 @@ def show(result: Mapping[str, Any]) -> None:
         f"{work['mean_length']:.0f} tokens on average ({work['lengths']} lengths, at most {work['completion']:,})"
     )
     for text in result["notes"]:
-        terminal.say(f"note: {text}", "yellow")
+        terminal.say(terminal.paragraph(f"note: {text}"), "yellow")
     table = terminal.figures("", "", "seconds", "fastest", "slowest", "tokens/s", "of the step")
     whole = result["step"]["seconds"]
     for name in ("generate", "train", "step"):

@@ -37,7 +37,9 @@ class ModelShape:
     weight_bytes: int
     compute_bytes: int
     qk_norm: bool = False  # queries and keys are normalised, as in Qwen3
-    fused: bool = False  # a CPU's kernels serve it: norms and gates are single operations that keep their inputs alone
+    fused: bool = (
+        False  # a CPU's kernels serve it: norms and gates are single operations that keep their inputs alone
+    )
 
     @property
     def casts(self) -> bool:
