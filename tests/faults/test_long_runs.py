@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def grown(tmp_path: Path, *steps: int, **keys) -> dict[str, int]:
     counting = Counting(*steps)
     hone.train(TINY, out=tmp_path / "run", reward=even, steps=steps[-1], progress=counting, **keys)
     seen = counting.seen
-    return {name: min(b[name] - a[name] for a, b in zip(seen, seen[1:])) for name in seen[0]}
+    return {name: min(b[name] - a[name] for a, b in pairwise(seen)) for name in seen[0]}
 
 
 @pytest.mark.parametrize("keys", [{}, {"one_step_off": True, "correction": "importance"}])

@@ -62,7 +62,6 @@ def replay(bundle: Folder, device: Device = "auto", dtype: Dtype = "recipe") -> 
 
 def notes(seen: Replay, dtype: str) -> list[str]:
     """What is other now than it was then."""
-    from hone.training.guards.bundle import software
 
     found = []
     if not seen.same_weights:
@@ -73,7 +72,7 @@ def notes(seen: Replay, dtype: str) -> list[str]:
         )
     if dtype != "recipe":
         found.append(f"forward passes are in {dtype}, not in the run's dtype")
-    now = software()
+    now = dict(versions())
     for name, was in seen.stored.software.items():
         if now.get(name) != was:
             found.append(f"{name} was {was}, it is {now.get(name)}")

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from hone import __version__
 
-PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy")
+PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "numba")
 
 
 @functools.cache
@@ -19,7 +19,7 @@ def versions() -> Mapping[str, str]:
     for name in PACKAGES:
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # it was put on the path without being installed
+        except PackageNotFoundError:  # it is not there, or was put on the path without being installed
             found[name] = "unknown"
     return found
 

@@ -13,25 +13,23 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from platform import python_version
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from safetensors.torch import save_file
 
-from hone import __version__
 from hone.core.batch import Batch
 from hone.core.errors import GuardError
 from hone.policies.fingerprint import fingerprint
+from hone.training import disk
 from hone.training.folder import RunFolder
 from hone.training.guards.batch_files import write_batch
 from hone.training.guards.readings import Finding, Past, Readings
 from hone.training.optimizer import optimizer_tensors
+from hone.training.versions import versions
 
 if TYPE_CHECKING:
     from hone.training.session import Session
@@ -68,15 +66,14 @@ def keep(s: Session, evidence: Evidence) -> str | None:
             f"no bundle of `{evidence.finding.guard}`: the run has {len(written)}, as many as `guards.bundles` allows"
         )
         return None
-    beside = target.with_name(f".{target.name}.tmp")
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        _write(s, evidence, beside)
-        beside.replace(target)
-    except OSError as error:  # a full disk must not end a run that a guard only warns of
-        shutil.rmtree(beside, ignore_errors=True)
-        s.progress.note(f"the bundle of `{evidence.finding.guard}` could not be written: {error}")
+        with disk.whole_folder(target) as beside:
+            _write(s, evidence, beside)
+    except Exception as error:
+        if not (said := disk.refusal(error)):
+            raise
+        # A full disk must not end a run that a guard only warns of.
+        s.progress.note(f"the bundle of `{evidence.finding.guard}` could not be written: {said}")
         return None
     return name
 
@@ -99,15 +96,9 @@ def _write(s: Session, evidence: Evidence, folder: Path) -> None:
         "version": s.policy.version,
         "fingerprint": fingerprint(s.policy),
         "device": str(s.policy.device),
-        "software": software(),
+        "software": dict(versions()),
     }
     (folder / FINDING).write_text(json.dumps(body, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def software() -> dict[str, str]:
-    """Versions that a result may depend on."""
-    names = ("torch", "transformers", "numpy")
-    return {"hone": __version__, "python": python_version(), **{name: version(name) for name in names}}
 
 
 def _storable(readings: Mapping[str, float | bool]) -> dict[str, Any]:
