@@ -62,8 +62,9 @@ def replay(bundle: Folder, device: Device = "auto", dtype: Dtype = "recipe") -> 
 
 def notes(seen: Replay, dtype: str) -> list[str]:
     """What is other now than it was then."""
+    from hone.training.versions import versions
 
-    found = []
+    found, now = [], versions()
     if not seen.same_weights:
         found.append("the weights have another fingerprint than the bundle was written with")
     if seen.credit_off > 0:
@@ -72,7 +73,6 @@ def notes(seen: Replay, dtype: str) -> list[str]:
         )
     if dtype != "recipe":
         found.append(f"forward passes are in {dtype}, not in the run's dtype")
-    now = dict(versions())
     for name, was in seen.stored.software.items():
         if now.get(name) != was:
             found.append(f"{name} was {was}, it is {now.get(name)}")
