@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,6 +19,16 @@ from hone.engines import NativeEngine
 from hone.training import checkpoint, loop, stopping, update
 from hone.training.stopping import Interrupted, Stop, listening
 from notes import Notes
+
+
+@pytest.fixture(autouse=True)
+def as_a_terminal_starts_it() -> Iterator[None]:
+    """A test run in the background may have been started to ignore some of the signals."""
+    before = {n: signal.signal(n, signal.SIG_DFL) for n in (signal.SIGTERM, signal.SIGHUP)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +98,36 @@ def test_a_step_that_samples_for_long_is_given_up_and_counted_as_lost(whole, tmp
     assert steps(tmp_path / "run") == [1]
     summary = resumed(tmp_path / "run", whole)
     assert summary["redone_seconds"] > 0
+
+
+def test_a_signal_that_another_thread_gets_wakes_the_main_one(tmp_path, monkeypatch):
+    """Which thread the system gives a signal to is its own choice."""
+    monkeypatch.setattr(stopping, "GRACE", 0.05)
+    over = threading.Event()
+    other = threading.Thread(target=over.wait)
+    other.start()
+
+    sample = NativeEngine.run
+
+    def endless(self, requests):
+        if requests[0].noise.purpose != "train":
+            return sample(self, requests)
+        time.sleep(0.5)  # the main thread waits by now
+        signal.pthread_kill(other.ident, signal.SIGTERM)
+        while True:
+            self.stop_if_asked()
+            time.sleep(0.001)
+
+    monkeypatch.setattr(NativeEngine, "run", endless)
+    late = threading.Timer(20, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    late.start()
+    began = time.monotonic()
+    try:
+        stopped(tmp_path / "run")
+    finally:
+        over.set()
+        late.cancel()
+    assert time.monotonic() - began < 15
 
 
 def at_pass(number, monkeypatch, signals=1):

@@ -49,7 +49,7 @@ def test_it_holds_everything(run):
     state = checkpoint.newest(run.path / "checkpoints").state
     assert state.recipe == run.recipe()
     assert state.versions == versions()
-    assert {"hone", "python", "torch", "transformers", "tokenizers", "safetensors", "numpy"} == set(
+    assert {"hone", "python", "torch", "transformers", "tokenizers", "safetensors", "numpy", "numba"} == set(
         state.versions
     )
     assert state.lengths["metrics.jsonl"] == (run.path / "metrics.jsonl").stat().st_size

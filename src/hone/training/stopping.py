@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -87,7 +88,8 @@ class Stop:
             try:
                 if self._number is not None:
                     loop.call_later(max(0.0, self._until - time.monotonic()), task.cancel)
-                return await main
+                with _woken(loop):
+                    return await main
             finally:
                 self._running = None
 
@@ -96,6 +98,26 @@ class Stop:
         except asyncio.CancelledError:
             self.check()
             raise
+
+
+@contextmanager
+def _woken(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    """Let every signal wake `loop`, also one that the system gave to another thread; then the main one handles it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = socket.socketpair()
+    for end in (reader, writer):
+        end.setblocking(False)
+    before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+    loop.add_reader(reader, reader.recv, 1 << 12)
+    try:
+        yield
+    finally:
+        loop.remove_reader(reader)
+        signal.set_wakeup_fd(before)
+        reader.close()
+        writer.close()
 
 
 @contextmanager
