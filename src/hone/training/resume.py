@@ -40,6 +40,7 @@ def find(folder: RunFolder, recipe: Recipe, progress: Progress) -> checkpoint.Fo
 
     Damaged ones are set aside. Raises CheckpointError for a run of another recipe, and if every checkpoint is damaged.
     """
+    disk.sweep(folder.checkpoints)
     if not checkpoint.steps(folder.checkpoints):
         if different := difference(folder.read_recipe(), recipe):
             raise CheckpointError(
