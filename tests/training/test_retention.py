@@ -68,3 +68,14 @@ def test_a_metric_that_evaluations_do_not_have_is_refused_before_the_first_step(
     with pytest.raises(RecipeError, match=message):
         hone.train(TINY | keys, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_resumption_sweeps_up_what_a_killed_process_was_deleting(tmp_path):
+    run = hone.train({**TINY, "steps": 1}, out=tmp_path / "run")
+    (run.path / "summary.json").unlink()  # it was killed before its end, with all its checkpoints written
+    half = run.path / "checkpoints" / ".000000.gone"
+    half.mkdir()
+    (half / "model.safetensors").touch()
+    hone.train({**TINY, "steps": 1}, out=run.path, resume=True)
+    assert not half.exists()
+    assert checkpoint.steps(run.path / "checkpoints") == [1]
