@@ -11,17 +11,18 @@ from hone.core.batch import Batch
 from hone.core.packed import compact, segment_max, segment_min, segment_size
 from hone.training.tally import Tally
 
+Line = dict[str, float | int | None | list[int]]
 STATUSES = ("ok", "error", "timeout", "not_applicable")
 
 
 def step_metrics(
     step: int, batch: Batch, tally: Tally, ledger: Ledger, learning_rate: float, seconds: Mapping[str, float]
-) -> dict[str, float | int | None]:
+) -> Line:
     """One JSON line. Shares are in [0, 1], entropy and KL in nats a token; None where there is nothing to average.
 
     Entropy, clip share, KL and mismatch are over the tokens that were trained on.
     """
-    line: dict[str, float | int | None] = {"step": step}
+    line: Line = {"step": step}
     state = ledger.state()
     names = ("rollouts", "sampled_tokens", "prompt_tokens", "shared_prompt_tokens", "trained_tokens")
     line |= {name: state[name] for name in (*names, "shared_trained_tokens", "scored_tokens", "updates")}
@@ -37,9 +38,9 @@ def step_metrics(
     return line | {f"time/{name}": round(value, 4) for name, value in seconds.items()}
 
 
-def _rewards(batch: Batch) -> dict[str, float | int | None]:
+def _rewards(batch: Batch) -> Line:
     verdicts = [t.verdict for t in batch.trajectories if t.verdict is not None]
-    line: dict[str, float | int | None] = {
+    line: Line = {
         f"status/{status}": sum(v.status == status for v in verdicts) for status in STATUSES
     }
     if not verdicts:
@@ -57,10 +58,13 @@ def _rewards(batch: Batch) -> dict[str, float | int | None]:
     return line
 
 
-def _groups(batch: Batch) -> dict[str, float | int | None]:
-    """Shares of groups that are all wrong, all right, without signal, or too small for a baseline."""
+def _groups(batch: Batch) -> Line:
+    """Shares of groups that are all wrong, all right, without signal, or too small for a baseline.
+
+    `groups/correct` of `groups/judged` rollouts were right, group by group: the pass rates before the step's updates.
+    """
     index, count = compact(batch.groups)
-    line: dict[str, float | int | None] = {"groups": count}
+    line: Line = {"groups": count}
     if not any(t.verdict is not None for t in batch.trajectories):
         return line
     ok, rewards = index[batch.ok], batch.rewards[batch.ok]
@@ -73,11 +77,13 @@ def _groups(batch: Batch) -> dict[str, float | int | None]:
         "no_signal": ~some | (low >= high),
         "too_few": size < 2,
     }
-    return line | {f"groups/{name}": float(mask.double().mean()) for name, mask in shares.items()}
+    line |= {f"groups/{name}": float(mask.double().mean()) for name, mask in shares.items()}
+    right = segment_size(ok[rewards >= 1], count)
+    return line | {"groups/correct": right.tolist(), "groups/judged": size.tolist()}
 
 
-def _updates(tally: Tally) -> dict[str, float | int | None]:
-    line: dict[str, float | int | None] = {"updates_skipped": int(not tally.grad_norms)}
+def _updates(tally: Tally) -> Line:
+    line: Line = {"updates_skipped": int(not tally.grad_norms)}
     tokens = tally.tokens
     per_token = {"entropy": tally.entropy, "clip_share": tally.clipped, "kl/k1": tally.k1, "kl/k3": tally.k3}
     line |= {name: total / tokens if tokens else None for name, total in per_token.items()}
