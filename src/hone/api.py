@@ -1,4 +1,4 @@
-"""The Python surface: task, train, evaluate, compare."""
+"""The Python surface: task, train, evaluate, compare, plan."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from hone.catalog import build_method
 from hone.combinations import inert
+from hone.compute.prior import Target
+from hone.compute.rollout_cost import Budget, BudgetUnit
 from hone.core.errors import CheckpointError, RecipeError
 from hone.core.problem import Task
-from hone.recipes.load import resolve
+from hone.recipes.load import merge, read, resolve
 
 if TYPE_CHECKING:
     from hone.training.progress import Progress
@@ -44,10 +46,7 @@ def train(
     """
     from hone.training.run import execute
 
-    reward = overrides.get("reward", recipe.get("reward") if isinstance(recipe, Mapping) else None)
-    function = reward if callable(reward) else None
-    if function is not None:  # a recipe holds text: the name stands for the callable
-        overrides["reward"] = f"callable:{getattr(function, '__name__', type(function).__name__)}"
+    overrides, function = _callable_reward(recipe, overrides)
     phases = resolve(recipe, overrides)
     if resume and out is None:
         raise CheckpointError("A run to resume needs its folder.", "Pass `out`.")
@@ -57,6 +56,17 @@ def train(
             for text in inert(phase, build_method(phase)):
                 progress.note(text)
     return execute(phases, folder, progress, resume, function)[0]
+
+
+def _callable_reward(
+    recipe: RecipeSource, overrides: Mapping[str, Any]
+) -> tuple[dict[str, Any], Callable[..., Any] | None]:
+    """The overrides with a name in place of a callable reward, which a recipe cannot hold, and the callable."""
+    reward = overrides.get("reward", recipe.get("reward") if isinstance(recipe, Mapping) else None)
+    if not callable(reward):
+        return dict(overrides), None
+    name = getattr(reward, "__name__", type(reward).__name__)
+    return {**overrides, "reward": f"callable:{name}"}, reward
 
 
 def new_folder(recipe: RecipeSource, under: Path = Path("runs")) -> Path:
@@ -116,3 +126,42 @@ def compare(
         arms[method] = phases[0]
     name = "recipe" if isinstance(recipe, Mapping) else str(recipe)
     return compare_methods(arms, seeds, Path(out), name=name, workers=workers, baseline=baseline, tell=tell)
+
+
+def plan(
+    recipe: RecipeSource = "demo",
+    *,
+    budget: float,
+    unit: BudgetUnit = "rollouts",
+    sweep: str | Path | None = None,
+    target: str = "pass@1",
+    batch: int | None = None,
+    problems: int = 64,
+    samples: int = 16,
+    price_per_hour: float | None = None,
+    cache: str | Path | None = None,
+    progress: Progress | None = None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Plan `recipe` (as for `train`) for a budget: its groups, problems a step, steps and learning rate, and why.
+
+    `unit` is rollouts, tokens (sampled ones), flops, hours, or price at `price_per_hour`. The base model is measured on
+    `problems` training problems with `samples` answers each, which `cache` keeps in a JSON file, and the published
+    constants serve as a prior. `target` is pass@1, best@k or worst@k; `batch` fixes the rollouts of a step.
+
+    Returns the object that `hone plan --json` prints. Its `recipe` is what `train` takes. Raises RecipeError for a
+    recipe or a budget that cannot be planned.
+    """
+    from hone.training.plan import make_plan
+
+    Target.of(target)  # what is wrong with it is said before anything is measured
+    spend = Budget(budget, unit, price_per_hour)
+    overrides, function = _callable_reward(recipe, overrides)
+    phases = resolve(recipe, overrides)
+    if len(phases) > 1:
+        raise RecipeError(f"The recipe has {len(phases)} phases.", "Plan a recipe of one phase.")
+    mapping = merge(read(recipe), overrides)
+    return make_plan(
+        phases[0], mapping, spend, target=target, batch=batch, problems=problems, samples=samples,
+        cache=None if cache is None else Path(cache), progress=progress, reward=function,
+    )  # fmt: skip

@@ -18,6 +18,7 @@ COMMANDS = (
     "sft",
     "eval",
     "compare",
+    "plan",
     "methods",
     "recipes",
     "tasks",
