@@ -145,9 +145,9 @@ def plan(
 ) -> dict[str, Any]:
     """Plan `recipe` (as for `train`) for a budget: its groups, problems a step, steps and learning rate, and why.
 
-    `unit` is rollouts, tokens (sampled ones), flops, hours, or price at `price_per_hour`. The base model is measured on
-    `problems` training problems with `samples` answers each, which `cache` keeps in a JSON file, and the published
-    constants serve as a prior. `target` is pass@1, best@k or worst@k; `batch` fixes the rollouts of a step.
+    `unit` is rollouts, sampled_tokens, tokens (prompts, sampled and trained ones), flops, hours, or price at
+    `price_per_hour`. The base model is measured on `problems` training problems with `samples` answers each, which
+    `cache` keeps in a JSON file, and the published constants serve as a prior. `target` is pass@1, best@k or worst@k; `batch` fixes the rollouts of a step.
 
     Returns the object that `hone plan --json` prints. Its `recipe` is what `train` takes. Raises RecipeError for a
     recipe or a budget that cannot be planned.

@@ -19,7 +19,7 @@ def plan(
     budget: Annotated[float, typer.Option("--budget", help="How much there is to spend, in --unit.")],
     words: Words = None,
     unit: Annotated[
-        str, typer.Option("--unit", help="rollouts, tokens (sampled ones), flops, hours or price.")
+        str, typer.Option("--unit", help="rollouts, sampled_tokens, tokens, flops, hours or price.")
     ] = "rollouts",
     price_per_hour: Annotated[
         float | None, typer.Option("--price-per-hour", help="What an hour of this machine costs.")

@@ -1,7 +1,7 @@
 """The published constants as a prior: num_generations and problems_per_step for a budget of rollouts, nothing measured.
 
-All figures are those of the IsoCompute Playbook (arXiv 2603.12151): Qwen2.5-7B-Instruct on Guru-Math under GRPO, between
-1e5 and 1e7 rollouts. What the paper does not say and is chosen here is marked as ours.
+All figures are those of the IsoCompute Playbook (arXiv 2603.12151): Qwen2.5-7B-Instruct on Guru-Math under GRPO,
+between 1e5 and 1e7 rollouts. What the paper does not say and is chosen here is marked as ours.
 """
 
 from __future__ import annotations

@@ -9,13 +9,17 @@ from typing import Literal, get_args
 from hone.compute.cost import Decoder, causal_pairs, rollout_flops, sampling_work, training_flops
 from hone.core.errors import RecipeError, nearest
 
-BudgetUnit = Literal["rollouts", "tokens", "flops", "hours", "price"]
+BudgetUnit = Literal["rollouts", "sampled_tokens", "tokens", "flops", "hours", "price"]
 SECONDS_AN_HOUR = 3600.0
 
 
 @dataclass(frozen=True)
 class Budget:
-    """So much of a unit: rollouts, sampled tokens, FLOPs, hours, or price at `price_per_hour`. RecipeError if wrong."""
+    """So much of a unit; RecipeError if that has no meaning.
+
+    Units are rollouts, sampled_tokens, tokens (prompts, sampled and trained ones, as computed), flops, hours of steps,
+    and price at `price_per_hour`.
+    """
 
     amount: float
     unit: BudgetUnit = "rollouts"
@@ -43,13 +47,14 @@ class RolloutCost:
     """Means over measured rollouts. The prompt of a group is sampled from and trained on once for all its rollouts.
 
     `prompt_flops` is one forward pass over a prompt; `sampled_flops` samples a completion below it, `forward_flops`
-    passes over it once more; all None for an architecture whose cost is not known. `passes` forward passes' worth are
-    spent on training and scoring (one update: 3, each scoring pass: 1). `seconds` are of a rollout in a whole measured
-    step, None if none was taken.
+    passes over it once more; all None for an architecture whose cost is not known. A batch is trained on `updates`
+    times; with the scoring passes that is the work of `passes` forward ones. `seconds` are of a rollout in a whole
+    measured step, None if none was taken.
     """
 
     prompt_tokens: float
     completion_tokens: float
+    updates: int
     passes: int
     prompt_flops: float | None = None
     sampled_flops: float | None = None
@@ -67,8 +72,10 @@ class RolloutCost:
         """What one rollout takes of `budget`. RecipeError if that was not or cannot be measured."""
         if budget.unit == "rollouts":
             return 1.0
-        if budget.unit == "tokens":
+        if budget.unit == "sampled_tokens":
             return max(self.completion_tokens, 1.0)
+        if budget.unit == "tokens":
+            return (1 + self.updates) * (self.prompt_tokens / num_generations + self.completion_tokens)
         if budget.unit == "flops":
             found = self.flops(num_generations)
             if found is None:
@@ -92,13 +99,14 @@ class RolloutCost:
         if budget.unit == "rollouts":
             return f"The budget is {rollouts:,} rollouts."
         how = {
-            "tokens": f"a completion has {self.completion_tokens:.1f} tokens on average",
+            "tokens": f"a rollout takes {each:.1f}, prompts, sampled and trained ones, in groups of {num_generations}",
+            "sampled_tokens": f"a completion has {self.completion_tokens:.1f} tokens on average",
             "flops": f"a rollout takes {each:.3g} FLOPs, sampled and trained in groups of {num_generations}",
             "hours": f"a rollout takes {self.seconds or 0:.3g} s of a measured step",
             "price": f"a rollout takes {self.seconds or 0:.3g} s of a measured step, an hour costs "
             f"{budget.price_per_hour or 0:g}",
         }[budget.unit]
-        noun = {"flops": "FLOPs", "tokens": "sampled tokens"}.get(budget.unit, budget.unit)
+        noun = {"flops": "FLOPs", "sampled_tokens": "sampled tokens"}.get(budget.unit, budget.unit)
         return f"{budget.amount:g} {noun} are {rollouts:,} rollouts: {how}."
 
 
@@ -106,6 +114,7 @@ def cost_of(
     decoder: Decoder | None,
     prompts: Sequence[int],
     lengths: Sequence[Sequence[int]],
+    updates: int,
     passes: int,
     seconds: float | None = None,
 ) -> RolloutCost:
@@ -113,12 +122,12 @@ def cost_of(
     count, groups = sum(map(len, lengths)), len(prompts)
     tokens = (sum(prompts) / groups, sum(map(sum, lengths)) / count)
     if decoder is None:
-        return RolloutCost(*tokens, passes, seconds=seconds)
+        return RolloutCost(*tokens, updates, passes, seconds=seconds)
     pairs = sum(causal_pairs(prompt) for prompt in prompts)
     below = decoder.forward_flops(sum(prompts), 0, pairs)
     sampled = sampling_work(decoder, prompts, lengths, number_bytes=1).flops - below
     forward = rollout_flops(decoder, prompts, lengths) - below
-    return RolloutCost(*tokens, passes, below / groups, sampled / count, forward / count, seconds)
+    return RolloutCost(*tokens, updates, passes, below / groups, sampled / count, forward / count, seconds)
 
 
 def passes_of(updates: int, scored: int, recomputed: bool) -> int:

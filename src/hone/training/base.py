@@ -116,6 +116,7 @@ def _summarise(session: Session, found: Evaluation, seconds: float, no_signal: f
         decoder,
         [len(group[0].segments[0].tokens) for group in groups],
         [[t.num_actions for t in group] for group in groups],
+        session.recipe.num_iterations,
         passes_of(session.recipe.num_iterations, scored, bool(session.policy.recompute)),
         seconds,
     )

@@ -11,7 +11,7 @@ from hone.core.batch import Batch
 from hone.core.packed import compact, segment_max, segment_min, segment_size
 from hone.training.tally import Tally
 
-Line = dict[str, float | int | None | list[int]]
+Line = dict[str, float | int | list[int] | None]
 STATUSES = ("ok", "error", "timeout", "not_applicable")
 
 
