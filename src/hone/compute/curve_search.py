@@ -62,13 +62,11 @@ def shape_of(
 
     Sigmoid: 1 / (1 + (mid / C)^B). Power law: 1 - (C / first)^-B, which starts at `first`, the smallest compute.
     """
-    from scipy.special import expit
-
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         log = np.log(compute)  # -inf at 0, where a sigmoid is at its start
-    if form == "power":
-        return np.asarray(-np.expm1(-efficiency[..., None] * (log - np.log(first))))
-    return np.asarray(expit(efficiency[..., None] * (log - np.log(mid)[..., None])))
+        if form == "power":
+            return np.asarray(-np.expm1(-efficiency[..., None] * (log - np.log(first))))
+        return np.asarray(1 / (1 + np.exp(efficiency[..., None] * (np.log(mid)[..., None] - log))))
 
 
 def search(

@@ -108,7 +108,7 @@ def fit_recipe(
     data = Redrawn(part.compute, rows.reward[:, used], rows.weight[:, used], rows.start, rows.seeds, rows.how)
     spec = search_of(form, r0, part.compute)
     found = search(spec, data.compute, data.reward, data.weight, data.start)
-    fit = described(spec, part, found, series[0].unit)
+    fit = described(spec, part, found, series[0].unit, max(float(run.compute[-1]) for run in series))
     columns = {"A": found.end, "B": found.efficiency, "C_mid": found.mid, "R0": found.start}
     if form == "power":
         columns["R0"] = np.full_like(found.start, np.nan)

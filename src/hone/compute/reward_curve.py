@@ -134,7 +134,7 @@ def fit_reward_curve(
     data = fitted_part(pool(c, r, weight), min_compute, form)
     spec = search_of(form, r0, data.compute)
     found = search(spec, data.compute, data.reward[None], data.weight[None], np.array([start]))
-    return described(spec, data, found, unit)
+    return described(spec, data, found, unit, float(c.max()))
 
 
 def starting_reward(
@@ -172,11 +172,11 @@ def search_of(form: Form, r0: float | Literal["fit"] | None, compute: np.ndarray
     return Search(form, fixed, A_STEP if fixed else None, midpoints(compute))
 
 
-def described(spec: Search, data: Pooled, found: Found, unit: Unit) -> RewardFit:
+def described(spec: Search, data: Pooled, found: Found, unit: Unit, largest: float) -> RewardFit:
     """The first replicate of `found` as a fit, with what is doubtful about it."""
     start, end, mid, efficiency, loss = (float(column[0]) for column in found)
     power = spec.form == "power"
-    first, largest = float(data.compute[0]), float(data.compute[-1])
+    first = float(data.compute[0])
     return RewardFit(
         form=spec.form,
         unit=unit,
@@ -189,16 +189,15 @@ def described(spec: Search, data: Pooled, found: Found, unit: Unit) -> RewardFit
         points=len(data.compute),
         min_compute=first,
         max_compute=largest,
-        doubts=_doubts(spec, data, start, end, mid, efficiency),
+        doubts=_doubts(spec, first, largest, start, end, mid, efficiency),
     )
 
 
 def _doubts(
-    spec: Search, data: Pooled, start: float, end: float, mid: float, efficiency: float
+    spec: Search, first: float, largest: float, start: float, end: float, mid: float, efficiency: float
 ) -> tuple[str, ...]:
-    largest = float(data.compute[-1])
     reached = start + (end - start) * float(
-        shape_of(spec.form, data.compute[-1:], np.array(mid), np.array(efficiency), float(data.compute[0]))[0]
+        shape_of(spec.form, np.array([largest]), np.array(mid), np.array(efficiency), first)[0]
     )
     doubts = []
     lowest = start if spec.a_step is None else float(lowest_end(np.array(start), spec.a_step))
