@@ -101,11 +101,11 @@ def fit_allocation(
     Source: IsoCompute Playbook (arXiv 2603.12151). DataError for fewer than 6 points, or ones without a range.
     """
     x, y = _points(compute, number, against)
-    margin = _margin(len(x))
-    sign, least, tables = _oriented(x, y, margin)
+    sign, least = _closest(x, y)
     values = _values(least, sign)
     loss = float(max(least.loss.min(), 0.0))
-    limits = _profiles(tables, max(loss, _NOTHING) * (1 + margin), sign)
+    allowed = max(loss, _NOTHING) * (1 + _margin(len(x)))
+    limits = _profiles((least, _allowing(sign * x, y, allowed)), allowed, sign)
     curve = Logistic(values["L"], values["k"], values["log_midpoint"], values["b"], against, unit)
     span = float(np.ptp(x))
     return AllocationFit(
@@ -124,8 +124,7 @@ def fitted_values(
     compute: npt.ArrayLike, number: npt.ArrayLike, *, against: Against = "log10"
 ) -> dict[str, float]:
     """L, k, log_midpoint and b of `fit_allocation` without intervals: for many replicates."""
-    x, y = _points(compute, number, against)
-    sign, least, _ = _oriented(x, y, _margin(len(x)))
+    sign, least = _closest(*_points(compute, number, against))
     return _values(least, sign)
 
 
@@ -150,26 +149,35 @@ def _margin(points: int) -> float:
     return t * t / (points - _PARAMETERS)
 
 
-def _oriented(x: np.ndarray, y: np.ndarray, margin: float) -> tuple[float, _Table, tuple[_Table, ...]]:
-    """1 and the tables for a number that rises; -1 and those against -x for one that falls."""
-    least, wide = _search(x, y, margin)
-    if least.height[least.best()] >= 0:
-        return 1.0, least, (least, wide)
-    least, wide = _search(-x, y, margin)
-    return -1.0, least, (least, wide)
+def _closest(x: np.ndarray, y: np.ndarray) -> tuple[float, _Table]:
+    """1 and a table close around the least loss for a number that rises; -1 and that against -x for one that falls."""
+    for sign in (1.0, -1.0):
+        bounds = _bounds(sign * x)
+        table = _table(sign * x, y, *_axes(bounds))
+        for _ in range(_ZOOMS):
+            table = _table(sign * x, y, *_region(table, _only(table), bounds))
+        if table.height[table.best()] >= 0:
+            break
+    return sign, table
 
 
-def _search(x: np.ndarray, y: np.ndarray, margin: float) -> tuple[_Table, _Table]:
-    """A table close around the least loss, and one around all that the interval allows."""
-    span = float(np.ptp(x))
-    bounds = np.log(np.array([_FLATTEST, STEEPEST]) / span), np.array([x.min(), x.max()])
-    close = wide = _table(x, y, *(np.linspace(low, high, _GRID) for low, high in bounds))
+def _allowing(x: np.ndarray, y: np.ndarray, allowed: float) -> _Table:
+    """A table around all slopes and midpoints within the allowed loss."""
+    bounds = _bounds(x)
+    table = _table(x, y, *_axes(bounds))
     for _ in range(_ZOOMS):
-        allowed = max(min(wide.loss.min(), close.loss.min()), _NOTHING) * (1 + margin)
-        inside = wide.loss <= allowed
-        wide = _table(x, y, *_region(wide, inside if inside.any() else _only(wide), bounds))
-        close = _table(x, y, *_region(close, _only(close), bounds))
-    return close, wide
+        inside = table.loss <= allowed
+        table = _table(x, y, *_region(table, inside if inside.any() else _only(table), bounds))
+    return table
+
+
+def _bounds(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ranges of log k and of the midpoint."""
+    return np.log(np.array([_FLATTEST, STEEPEST]) / np.ptp(x)), np.array([x.min(), x.max()])
+
+
+def _axes(bounds: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
+    return [np.linspace(low, high, _GRID) for low, high in bounds]
 
 
 def _only(table: _Table) -> np.ndarray:

@@ -38,7 +38,8 @@ class PredictedReward:
 class RecipeCurve:
     """A fit to all runs of a recipe. `cells` are the cells that it pools; `seeds` the fewest runs of one of them.
 
-    `how` says what was redrawn for the intervals, and `found` holds one curve a row: the fit, then the redrawn ones.
+    `reach` is what the longest run had spent when it ended: its last reading, and as much again as came before that
+    since the one before. `how` says what was redrawn for the intervals, and `found` holds one curve a row: the fit, then the redrawn ones.
     """
 
     cells: tuple[str, ...]
@@ -46,6 +47,7 @@ class RecipeCurve:
     unit: Unit
     fit: RewardFit
     seeds: int
+    reach: float
     how: str
     A: Estimate
     B: Estimate
@@ -118,6 +120,7 @@ def fit_recipe(
         unit=series[0].unit,
         fit=fit,
         seeds=rows.seeds,
+        reach=max(float(2 * run.compute[-1] - run.compute[-2]) for run in series),
         how=rows.how,
         spec=spec,
         data=data,
