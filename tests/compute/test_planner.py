@@ -78,7 +78,9 @@ def test_a_plan_keeps_within_its_budget_and_spends_it(rollouts, unit, rate, targ
 
 def test_a_larger_budget_never_has_smaller_groups():
     for rate in (0.05, 0.45):
-        groups = [plan_from_prior(Budget(c), base(rate), ANCHOR).num_generations for c in np.geomspace(1e2, 1e8, 60)]
+        groups = [
+            plan_from_prior(Budget(c), base(rate), ANCHOR).num_generations for c in np.geomspace(1e2, 1e8, 60)
+        ]
         assert groups == sorted(groups)
 
 
