@@ -83,7 +83,8 @@ def _compare(
         )
     metrics = [metric for metric in line if metric.startswith("pass@")]
     runs = [
-        {"method": arm.label, **arm.result(metrics), "folder": str(arm.folder.relative_to(out))} for arm in done
+        {"method": arm.label, **arm.result(metrics), "folder": str(arm.folder.relative_to(out))}
+        for arm in done
     ]
     content = {
         "recipe": name,
@@ -135,9 +136,7 @@ def measure_base(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict
     if path.is_file():
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if stored["settings"] != settings:
-            raise CheckpointError(
-                f"{path} was measured with other settings.", "Give another `--out`."
-            )
+            raise CheckpointError(f"{path} was measured with other settings.", "Give another `--out`.")
         line: dict[str, Any] = stored["line"]
         return line
     from hone.training.standalone import evaluate_model
