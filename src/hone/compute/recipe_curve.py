@@ -38,8 +38,8 @@ class PredictedReward:
 class RecipeCurve:
     """A fit to all runs of a recipe. `cells` are the cells that it pools; `seeds` the fewest runs of one of them.
 
-    `reach` is what the longest run had spent when it ended: its last reading, and as much again as came before that
-    since the one before. `how` says what was redrawn for the intervals, and `found` holds one curve a row: the fit, then the redrawn ones.
+    `reach` is what the longest run had spent when it ended: its last reading, and one more spacing of its readings.
+    `how` says what was redrawn for the intervals; `found` holds one curve a row, the fit and then the redrawn ones.
     """
 
     cells: tuple[str, ...]
