@@ -19,6 +19,7 @@ COMMANDS = (
     "eval",
     "compare",
     "plan",
+    "sweep",
     "methods",
     "recipes",
     "tasks",
@@ -32,7 +33,8 @@ LAZY = """
 import sys
 from typer.testing import CliRunner
 from hone.cli.main import app
-for words in (["--help"], ["train", "--help"], ["plan", "--help"], ["methods"], ["methods", "rloo"], ["recipes", "demo"], ["doctor"]):
+helps = (["--help"], ["train", "--help"], ["plan", "--help"])
+for words in (*helps, ["methods"], ["methods", "rloo"], ["recipes", "demo"], ["doctor"]):
     result = CliRunner().invoke(app, words)
     assert result.exit_code in ((0, 1) if words == ["doctor"] else (0,)), (words, result.output)
     assert "torch" not in sys.modules, words

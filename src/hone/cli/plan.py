@@ -24,6 +24,17 @@ def plan(
     price_per_hour: Annotated[
         float | None, typer.Option("--price-per-hour", help="What an hour of this machine costs.")
     ] = None,
+    sweep: Annotated[
+        Path | None, typer.Option("--sweep", help="Plan from the runs of this sweep, not from a prior.")
+    ] = None,
+    max_extrapolation: Annotated[
+        float | None,
+        typer.Option(
+            "--max-extrapolation",
+            min=1,
+            help="How many times beyond the sweep's runs a plan may go; 4 if left out.",
+        ),
+    ] = None,
     target: Annotated[
         str, typer.Option("--target", help="What to raise: pass@1, best@4 or worst@4, with any k.")
     ] = "pass@1",
@@ -39,12 +50,15 @@ def plan(
 ) -> None:
     """Plan a budget: rollouts of a problem, problems of a step, steps and learning rate, with the reasons.
 
-    The model is measured on a few training problems, which takes minutes, and published constants serve as a prior.
-    It prints a recipe that `hone train` takes.
+    With --sweep it rests on the runs of `hone sweep`, whose recipe is taken unless one is given, and predicts what is
+    reached. Without, the model is measured on a few training problems, which takes minutes, and published constants
+    serve as a prior. It prints a recipe that `hone train` takes.
 
     Examples:
 
     - `hone plan demo --budget 16384`
+
+    - `hone plan --sweep runs/sweep-demo --budget 60000 --out planned.yaml`
 
     - `hone plan task=jsonl:my.jsonl model=path/or/name --budget 8 --unit hours --out planned.yaml`
 
@@ -58,10 +72,12 @@ def plan(
 
     source, overrides = split(words)
     cache = None if out is None else out.with_suffix(".base.json")
+    if source is None and sweep is None:
+        source = "own" if "task" in overrides else "demo"
     found = make(
-        source or ("own" if "task" in overrides else "demo"), budget=budget, unit=cast(BudgetUnit, unit), target=target,
-        batch=batch, problems=problems, samples=samples, price_per_hour=price_per_hour, cache=cache, progress=Notes(),
-        **overrides,
+        source, budget=budget, unit=cast(BudgetUnit, unit), sweep=sweep, target=target, batch=batch, problems=problems,
+        samples=samples, price_per_hour=price_per_hour, max_extrapolation=max_extrapolation, cache=cache,
+        progress=Notes(), **overrides,
     )  # fmt: skip
     if out is not None:
         from hone.training.disk import write_whole
@@ -101,7 +117,10 @@ def recipe_text(recipe: Mapping[str, Any]) -> str:
 
 def show(found: Mapping[str, Any]) -> None:
     """Print a plan: what was measured, the numbers, why, how sure, what to mind, and the recipe."""
-    measured(found)
+    if "sweep" in found:
+        swept(found["sweep"], found["target"])
+    else:
+        measured(found)
     terminal.say("\nplan", "bold")
     table = terminal.figures(
         "", "rollouts of a problem", "problems of a step", "steps", "learning rate", "rollouts"
@@ -138,6 +157,20 @@ def measured(found: Mapping[str, Any]) -> None:
         f"a rollout: prompt of {cost['prompt_tokens']:.1f} tokens, answer of {cost['completion_tokens']:.1f}, "
         f"{cost['seconds']:.3g} s sampled and trained{flops}"
     )
+
+
+def swept(sweep: Mapping[str, Any], target: str) -> None:
+    """Print the best group at budgets within the sweep."""
+    from hone.report.words import percent
+
+    terminal.say(f"sweep {sweep['folder']}: the best number of rollouts of a problem", "bold")
+    table = terminal.figures("", sweep["unit"], "best", "95%", "identified", target)
+    for row in sweep["frontier"]:
+        table.add_row(
+            f"{row['compute']:,.0f}", f"{row['num_generations']}", f"{row['low']} to {row['high']}",
+            "yes" if row["identified"] else "no", percent(row["reward"], 1),
+        )  # fmt: skip
+    terminal.show_figures(table)
 
 
 def bars(histogram: list[int]) -> list[str]:

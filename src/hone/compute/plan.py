@@ -24,6 +24,7 @@ def plan(
     batch: int | None = None,
     kept: Collection[str] = (),
     max_extrapolation: float = MAX_EXTRAPOLATION,
+    resamples: int = 200,
 ) -> Plan:
     """num_generations, problems_per_step, steps and learning rate for `budget`, with reasons and doubts.
 
@@ -32,8 +33,9 @@ def plan(
     """
     if sweep:
         return plan_from_sweep(
-            budget, sweep, in_rollouts, target=target, batch=batch, max_extrapolation=max_extrapolation
-        )
+            budget, sweep, in_rollouts, target=target, batch=batch, max_extrapolation=max_extrapolation,
+            resamples=resamples,
+        )  # fmt: skip
     if base is None or anchor is None:
         raise RecipeError(
             "A plan needs a sweep, or a measured base model and the recipe's learning rate.",

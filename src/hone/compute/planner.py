@@ -34,12 +34,24 @@ class Anchor:
 
 
 @dataclass(frozen=True)
+class Row:
+    """The frontier at one budget within the sweep: the best group with its 95% limits, and the reward it reaches."""
+
+    compute: float
+    num_generations: int
+    low: int
+    high: int
+    reward: float
+    identified: bool
+
+
+@dataclass(frozen=True)
 class Plan:
     """What to run, and what it rests on.
 
     `expected` is the predicted figure with its 95% limits, None where nothing predicts it: then `unexpected` says why.
     `between` is the range of num_generations that the evidence leaves, None if it leaves it open. `keys` are recipe
-    keys besides the four. `why`, `sure` and `warnings` are sentences.
+    keys besides the four. `why`, `sure` and `warnings` are sentences. `frontier` is what a sweep found at its budgets.
     """
 
     num_generations: int
@@ -54,6 +66,7 @@ class Plan:
     why: tuple[str, ...]
     sure: tuple[str, ...]
     warnings: tuple[str, ...]
+    frontier: tuple[Row, ...] = ()
 
     @property
     def rollouts(self) -> int:

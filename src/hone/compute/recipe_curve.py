@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from hone.compute.reward_curve import (
     extrapolation,
     fitted_part,
     search_of,
+    vague_start,
 )
 from hone.compute.series import Series, Unit
 
@@ -38,8 +39,8 @@ class PredictedReward:
 class RecipeCurve:
     """A fit to all runs of a recipe. `cells` are the cells that it pools; `seeds` the fewest runs of one of them.
 
-    `reach` is what the longest run had spent when it ended: its last reading, and as much again as came before that
-    since the one before. `how` says what was redrawn for the intervals, and `found` holds one curve a row: the fit, then the redrawn ones.
+    `reach` is what the longest run had spent when it ended: its last reading, and one more spacing of its readings.
+    `how` says what was redrawn for the intervals; `found` holds one curve a row, the fit and then the redrawn ones.
     """
 
     cells: tuple[str, ...]
@@ -111,6 +112,9 @@ def fit_recipe(
     spec = search_of(form, r0, part.compute)
     found = search(spec, data.compute, data.reward, data.weight, data.start)
     fit = described(spec, part, found, series[0].unit, max(float(run.compute[-1]) for run in series))
+    if r0 is None:
+        c, p = (np.concatenate([getattr(run, name) for run in series]) for name in ("compute", "problems"))
+        fit = replace(fit, doubts=(*fit.doubts, *vague_start(c, float(rows.start[0]), p)))
     columns = {"A": found.end, "B": found.efficiency, "C_mid": found.mid, "R0": found.start}
     if form == "power":
         columns["R0"] = np.full_like(found.start, np.nan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,7 @@ from hone.core.errors import DataError
 MAX_EXTRAPOLATION = 4.0
 _LEAST_POINTS = 5
 _AT_TOP = 0.02  # ScaleRL's margin on A
+_VAGUE = 0.05  # an initial reading of a larger standard deviation is doubted
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,8 @@ def fit_reward_curve(
     Readings below `min_compute` are left out (ScaleRL leaves out the first epoch), but still tell R0.
 
     A fit is not identified, and says why in `doubts`, if the best cell is on the edge of the grid or the data end
-    before C_mid. A = 1 is such an edge unless the curve has come within 0.02 of it.
+    before C_mid, or if R0 was read from so few problems that its standard deviation is above 0.05. A = 1 is such an
+    edge unless the curve has come within 0.02 of it.
 
     Sources: ScaleRL (arXiv 2510.13786); IsoCompute Playbook (arXiv 2603.12151). DataError for readings that cannot be
     fitted.
@@ -134,7 +136,8 @@ def fit_reward_curve(
     data = fitted_part(pool(c, r, weight), min_compute, form)
     spec = search_of(form, r0, data.compute)
     found = search(spec, data.compute, data.reward[None], data.weight[None], np.array([start]))
-    return described(spec, data, found, unit, float(c.max()))
+    fit = described(spec, data, found, unit, float(c.max()))
+    return replace(fit, doubts=(*fit.doubts, *vague_start(c, start, problems))) if r0 is None else fit
 
 
 def starting_reward(
@@ -153,6 +156,18 @@ def starting_reward(
             "No reading at compute 0 tells the initial model's reward.", 'Give `r0`, or `r0="fit"`.'
         )
     return float(np.average(r[first], weights=weight[first]))
+
+
+def vague_start(c: np.ndarray, start: float, problems: npt.ArrayLike | None) -> tuple[str, ...]:
+    """The doubt about an R0 that was read from too few problems; none if it was fitted, or problems are unknown."""
+    if problems is None or np.isnan(start):
+        return ()
+    count = float(np.asarray(problems, dtype=np.float64)[c == 0].sum())
+    inner = float(np.clip(start, 1 / count, 1 - 1 / count))
+    deviation = np.sqrt(inner * (1 - inner) / count)
+    if deviation <= _VAGUE:
+        return ()
+    return (f'R0 was read from {count:g} problems (+-{deviation:.2g}): give `r0`, or r0="fit"',)
 
 
 def fitted_part(data: Pooled, min_compute: float, form: Form) -> Pooled:

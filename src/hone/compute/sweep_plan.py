@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 
-from hone.compute.estimate import Estimate
+from hone.compute.estimate import Estimate, percentile_estimate
 from hone.compute.frontier import Frontier, frontier
-from hone.compute.planner import Anchor, Layout, Plan, lay_out, layout_warnings, rate_words
+from hone.compute.planner import Anchor, Layout, Plan, Row, lay_out, layout_warnings, rate_words
 from hone.compute.prior import Target
-from hone.compute.recipe_curve import RecipeCurve
+from hone.compute.recipe_curve import RecipeCurve, fit_recipe
 from hone.compute.reward_curve import MAX_EXTRAPOLATION
 from hone.compute.rollout_cost import SECONDS_AN_HOUR, Budget
 from hone.compute.series import Series, Unit, check_comparable
 from hone.core.errors import DataError
 
 
-@dataclass(frozen=True)
-class Row:
-    """The frontier at one budget within the sweep: the best group with its 95% limits, and the reward it reaches."""
+class Redrawn(TypedDict):
+    """How limits are made."""
 
-    compute: float
-    num_generations: int
-    low: int
-    high: int
-    reward: float
-    identified: bool
+    resamples: int
+    seed: int
 
 
 def series_unit(budget: Budget) -> tuple[Unit, float]:
@@ -46,6 +41,7 @@ def plan_from_sweep(
     target: str = "pass@1",
     batch: int | None = None,
     max_extrapolation: float = MAX_EXTRAPOLATION,
+    resamples: int = 200,
     seed: int = 0,
 ) -> Plan:
     """A plan from the runs of a sweep, read in the unit of `series_unit(budget)`.
@@ -53,7 +49,7 @@ def plan_from_sweep(
     num_generations is the one whose curve, fitted to all runs that have it, is highest at the budget; problems_per_step
     likewise; the reward is that of the chosen cell's own curve, or of its group's where no run had both. `in_rollouts`
     are the same runs in rollouts, from which a budget in another unit is converted. With `batch` only runs with so many
-    rollouts a step count. The same `seed` gives the same limits.
+    rollouts a step count. Limits are by `resamples` redrawn sweeps; the same `seed` gives the same ones.
 
     Raises DataError where the budget is more than `max_extrapolation` times what the runs spent, or where they cannot
     tell num_generations.
@@ -61,22 +57,25 @@ def plan_from_sweep(
     aim, (unit, amount) = Target.of(target), series_unit(budget)
     rollouts = list(in_rollouts if in_rollouts is not None else series)
     series, rollouts = _usable(list(series), rollouts, unit, aim.metric, batch)
-    whole = frontier(series, max_extrapolation=1.0, seed=seed)
+    redrawn: Redrawn = {"resamples": resamples, "seed": seed}
+    whole = frontier(series, **redrawn)
     here = whole.at(amount, max_extrapolation=max_extrapolation)
     n = int(whole.num_generations[here.curve])
-    problems, problems_words = _problems(series, amount, n, max_extrapolation, seed)
+    problems, problems_words = _problems(series, amount, n, max_extrapolation, redrawn)
     each = _each(series, rollouts, n)
     found = lay_out(lambda _: int(amount / each), n, problems, min(problems, 8), enough=1)
     rate, words = _rate(series, found)
     between = (int(here.track.low[0]), int(here.track.high[0]))
     identified = bool(here.track.identified[0])
-    expected, curve_words, doubts = _expected(whole, here.curve, series, found, amount, max_extrapolation, seed)
+    expected, curve_words, doubts = _expected(
+        whole.curves[here.curve], series, found, amount, max_extrapolation, redrawn
+    )
     far = here.extrapolation
     conversion = (
         f"The budget is {int(amount / each):,} rollouts."
         if unit == "rollouts"
-        else f"{budget.amount:g} {budget.unit} are {int(amount / each):,} rollouts, at what the runs with groups of {n} "
-        "took on average."
+        else f"{budget.amount:g} {budget.unit} are {int(amount / each):,} rollouts, at what the runs with groups of "
+        f"{n} took on average."
     )
     why = (
         conversion,
@@ -88,22 +87,22 @@ def plan_from_sweep(
     return Plan(
         found.generations, found.problems, found.steps, rate, "sweep", expected, "", between if identified else None,
         {}, why, _sure(whole, series, between, identified, far), (*_warnings(far, doubts), *layout_warnings(found)),
+        _rows(whole),
     )  # fmt: skip
 
 
-def frontier_rows(series: Sequence[Series], count: int = 6, seed: int = 0) -> list[Row]:
+def _rows(whole: Frontier, count: int = 6) -> tuple[Row, ...]:
     """n*(C) at budgets a factor of two apart, the largest that of the sweep."""
-    whole = frontier(series, seed=seed)
     track, reward = whole.best(), whole.envelope.reward
     wanted = track.compute[-1] / 2.0 ** np.arange(count)
     places = sorted({int(np.abs(track.compute - w).argmin()) for w in wanted if w >= track.compute[0]})
-    return [
+    return tuple(
         Row(
             float(track.compute[at]), int(track.value[at]), int(track.low[at]), int(track.high[at]),
             float(reward[at]), bool(track.identified[at]),
         )
         for at in places
-    ]  # fmt: skip
+    )  # fmt: skip
 
 
 def _usable(
@@ -136,13 +135,13 @@ def _usable(
 
 
 def _problems(
-    series: Sequence[Series], amount: float, n: int, max_extrapolation: float, seed: int
+    series: Sequence[Series], amount: float, n: int, max_extrapolation: float, redrawn: Redrawn
 ) -> tuple[int, str]:
     """Problems of a step: the best over all runs, among those that were run with groups of `n`."""
     tried = sorted({run.problems_per_step for run in series if run.num_generations == n})
     if len(tried) == 1:
         return tried[0], f"{tried[0]} problems a step, as in all runs with groups of {n}."
-    whole = frontier(series, by="problems_per_step", seed=seed)
+    whole = frontier(series, by="problems_per_step", **redrawn)
     here = whole.at(amount, max_extrapolation=max_extrapolation)
     best = int(whole.problems_per_step[here.curve])
     chosen = min(tried, key=lambda p: abs(math.log(p / best)))
@@ -172,44 +171,29 @@ def _rate(series: Sequence[Series], found: Layout) -> tuple[float, str]:
 
 
 def _expected(
-    whole: Frontier,
-    chosen: int,
+    pooled: RecipeCurve,
     series: Sequence[Series],
     found: Layout,
     amount: float,
     max_extrapolation: float,
-    seed: int,
+    redrawn: Redrawn,
 ) -> tuple[Estimate, str, tuple[str, ...]]:
-    """The reward at the budget with its limits, what curve it is read off, and what is doubtful about that curve."""
-    cell = [
-        run
-        for run in series
-        if (run.num_generations, run.problems_per_step) == (found.generations, found.problems)
-    ]
-    curve: RecipeCurve = whole.curves[chosen]
-    words = f"The reward is read off the curve over all runs with groups of {found.generations}"
-    if cell and len({run.problems_per_step for run in series if run.num_generations == found.generations}) > 1:
-        own = _cell_curve(series, found, seed)
-        if own is not None and amount <= max_extrapolation * own.fit.max_compute:
-            curve, words = own, "The reward is read off the curve of the runs with exactly these settings"
-    reward = Estimate(*_limits(curve, amount))
-    seeds = f"{curve.seeds} seed(s) at least"
-    return reward, f"{words} ({seeds}); 95% limits are by bootstrap ({curve.how}).", curve.fit.doubts
+    """The reward at the budget with its limits, what curve it is read off, and what is doubtful about that curve.
 
-
-def _cell_curve(series: Sequence[Series], found: Layout, seed: int) -> RecipeCurve | None:
-    """The curve of one cell; None if its runs are too short for one."""
-    cells = frontier(series, others="best", seed=seed)
-    for at, curve in enumerate(cells.curves):
-        if (cells.num_generations[at], cells.problems_per_step[at]) == (found.generations, found.problems):
-            return curve
-    return None
-
-
-def _limits(curve: RecipeCurve, amount: float) -> tuple[float, float, float]:
+    The curve is that of the chosen cell where it reaches so far, and else that of all runs with its groups.
+    """
+    curve, words = (
+        pooled,
+        f"The reward is read off the curve over all runs with groups of {found.generations}",
+    )
+    exact = (found.generations, found.problems)
+    cell = [run for run in series if (run.num_generations, run.problems_per_step) == exact]
+    if cell and amount <= max_extrapolation * max(float(run.compute[-1]) for run in cell):
+        curve = fit_recipe(cell, form="sigmoid", **redrawn)
+        words = "The reward is read off the curve of the runs with exactly these settings"
     rows = curve.rewards_at(amount)
-    low, high = np.quantile(rows[1:], [0.025, 0.975])
-    return float(rows[0]), float(min(low, rows[0])), float(max(high, rows[0]))
+    said = f"{words} ({curve.seeds} seed(s) at least); 95% limits are by bootstrap ({curve.how})."
+    return percentile_estimate(rows[0], rows[1:]), said, curve.fit.doubts
 
 
 def _listed(values: np.ndarray) -> str:
@@ -227,11 +211,13 @@ def _sure(
         words.append(f"95% of redrawn sweeps choose num_generations between {between[0]} and {between[1]}.")
     else:
         words.append(
-            f"num_generations is not identified: redrawn sweeps choose anything from {between[0]} to {between[1]}. More "
-            "seeds, or longer runs, would tell."
+            f"num_generations is not identified: redrawn sweeps choose anything from {between[0]} to {between[1]}. "
+            "More seeds, or longer runs, would tell."
         )
     if far > 1:
-        words.append(f"The budget is {far:.2f} times what the chosen runs spent: the curves are extrapolated.")
+        words.append(
+            f"The budget is {far:.2f} times what the chosen runs spent: the curves are extrapolated."
+        )
     words.append(
         "The best of several curves is chosen by their fits, so the predicted reward leans to the high side."
     )
