@@ -19,6 +19,7 @@ COMMANDS = (
     "eval",
     "compare",
     "sweep",
+    "fit",
     "methods",
     "recipes",
     "tasks",
