@@ -20,6 +20,7 @@ COMMANDS = (
     "compare",
     "plan",
     "sweep",
+    "fit",
     "methods",
     "recipes",
     "tasks",

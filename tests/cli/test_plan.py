@@ -123,3 +123,50 @@ def test_a_prediction_is_shown_with_its_limits():
 
 def test_bars_are_as_long_as_their_counts():
     assert [line.count("█") for line in bars([0, 1, 4])] == [0, 10, 40]
+
+
+@pytest.fixture
+def swept(tmp_path, monkeypatch):
+    """A sweep of two groups with two seeds: what its runs wrote, without having run."""
+    import numpy as np
+
+    rows = []
+    for n in (4, 16):
+        for seed in range(2):
+            cell = f"num_generations={n},problems_per_step=8"
+            folder = tmp_path / "runs" / cell / f"seed{seed}"
+            folder.mkdir(parents=True)
+            recipe = resolve("demo", {"num_generations": n, "problems_per_step": 8, "steps": 2048 // (8 * n),
+                                      "seed": seed, "learning_rate": 1e-4 * n**0.5})[0]  # fmt: skip
+            (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe.dump()))
+            (folder / "data.json").write_text(json.dumps({"splits": {"train": None}}))
+            rng, lines = np.random.default_rng([n, seed]), []
+            for step in range(1, recipe.steps + 1):
+                rate = 0.1 + (0.3 if n == 4 else 0.6) * (1 - np.exp(-step * n * 8 / 800))
+                lines.append({"step": step, "rollouts": step * n * 8, "time/step": 10.0 * n,
+                              "groups/judged": [n] * 8, "groups/correct": rng.binomial(n, rate, 8).tolist()})  # fmt: skip
+            (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+            rows.append({"cell": cell, "folder": f"runs/{cell}/seed{seed}"})
+    (tmp_path / "sweep.json").write_text(json.dumps({"runs": rows}))
+    return tmp_path
+
+
+def test_a_sweep_is_planned_from(swept, tmp_path):
+    file = tmp_path / "planned.yaml"
+    result = call("--sweep", str(swept), "--budget", "4096", "--out", str(file))
+    assert result.exit_code == 0, result.output
+    shown = " ".join(result.stdout.split())
+    assert "the best number of rollouts of a problem" in shown
+    assert "Basis: your sweep. Expected pass@1:" in shown
+    recipe = resolve(str(file))[0]
+    assert (recipe.num_generations, recipe.problems_per_step, recipe.steps, recipe.seed) == (16, 8, 32, 0)
+    assert (recipe.task.name, recipe.method, recipe.learning_rate) == ("maze", "maxrl", 4e-4)
+    found = hone.plan("demo", sweep=swept, budget=0.5, unit="hours", method="rloo")
+    assert list(found)[: len(FIRST)] == FIRST
+    assert found["basis"] == "sweep"
+    assert found["expected"]["low"] <= found["expected"]["value"] <= found["expected"]["high"]
+    assert found["rollouts"] == 11 * 128  # 1,440 rollouts in half an hour, at 1.25 s each
+    assert any("another `method`, `credit`" in text for text in found["warnings"])
+    refused = call("--sweep", str(swept), "--budget", "1e6")
+    assert refused.exit_code == 2
+    assert "No run of the sweep reaches" in refused.stderr
