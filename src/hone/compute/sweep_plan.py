@@ -208,7 +208,8 @@ def _sure(
     cells = {run.cell for run in series}
     words = [f"From your own sweep: {len(series)} runs of {len(cells)} cells."]
     if identified:
-        words.append(f"95% of redrawn sweeps choose num_generations between {between[0]} and {between[1]}.")
+        span = f"{between[0]}" if between[0] == between[1] else f"{between[0]} to {between[1]}"
+        words.append(f"95% of redrawn sweeps choose num_generations {span}.")
     else:
         words.append(
             f"num_generations is not identified: redrawn sweeps choose anything from {between[0]} to {between[1]}. "

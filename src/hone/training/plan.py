@@ -82,7 +82,7 @@ def plan_by_sweep(
 def stored_recipe(sweep: Path) -> dict[str, Any]:
     """The recipe of a sweep's runs as one of them stored it, without its seed and what memory settled for it."""
     stored = RunFolder(read_runs([sweep])[0].folder).read_recipe()
-    return {key: value for key, value in stored.items() if key not in (*SETTLED, "seed")}
+    return {k: v for k, v in stored.items() if v is not None and k not in (*SETTLED, "seed")}
 
 
 def _other(recipe: Recipe, folder: Path) -> list[str]:
