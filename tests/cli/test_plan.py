@@ -143,8 +143,9 @@ def swept(tmp_path, monkeypatch):
             rng, lines = np.random.default_rng([n, seed]), []
             for step in range(1, recipe.steps + 1):
                 rate = 0.1 + (0.3 if n == 4 else 0.6) * (1 - np.exp(-step * n * 8 / 800))
-                lines.append({"step": step, "rollouts": step * n * 8, "time/step": 10.0 * n,
-                              "groups/judged": [n] * 8, "groups/correct": rng.binomial(n, rate, 8).tolist()})  # fmt: skip
+                right = rng.binomial(n, rate, 8).tolist()
+                line = {"step": step, "rollouts": step * n * 8, "time/step": 10.0 * n}
+                lines.append(line | {"groups/judged": [n] * 8, "groups/correct": right})
             (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
             rows.append({"cell": cell, "folder": f"runs/{cell}/seed{seed}"})
     (tmp_path / "sweep.json").write_text(json.dumps({"runs": rows}))

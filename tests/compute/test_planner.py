@@ -46,7 +46,7 @@ def test_plans_of_the_published_prior(rollouts, rate, expected):
     json.dumps(plan.as_dict(), allow_nan=False)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     rollouts=st.integers(64, 10**8),
     unit=st.sampled_from(["rollouts", "sampled_tokens", "tokens", "flops", "hours", "price"]),

@@ -44,7 +44,7 @@ def made(budget: Budget, **settings: object):
 
 
 def sweep(**settings: object) -> list[Series]:
-    return [series(n, p, s, **settings) for n in CURVES for p in (8, 16) for s in range(2)]
+    return [series(n, p, s, **settings) for n in CURVES for p in (16, 32) for s in range(2)]
 
 
 @cache
@@ -57,7 +57,7 @@ def usual(rollouts: float):
 def test_the_best_group_of_each_budget_is_found_and_its_reward_predicted(rollouts, best):
     found = usual(rollouts)
     assert (found.basis, found.num_generations) == ("sweep", best)
-    assert found.problems_per_step in (8, 16)
+    assert found.problems_per_step in (16, 32)
     assert found.rollouts <= rollouts
     assert found.rollouts > rollouts - found.num_generations * found.problems_per_step
     assert found.expected is not None
