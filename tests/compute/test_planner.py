@@ -106,9 +106,15 @@ def test_scale_is_said():
     assert "floor of 8" in small.warnings[0]
     assert small.between is None
     assert "3.0 times above the range" in plan_from_prior(Budget(3e7), base(), ANCHOR).warnings[0]
-    inside = plan_from_prior(Budget(1e6), base(), ANCHOR)
+    inside = plan_from_prior(Budget(1e6), base(), Anchor(1e-6, 4096))
     assert inside.warnings == ()
     assert inside.between == (16, 128)
+    assert any("Llama-3.1-8B at 16" in text for text in inside.sure)
+    far = plan_from_prior(Budget(1e7), base(), Anchor(1e-6, 1024))  # 512 x 32 rollouts a step
+    assert "16 times the rollouts" in far.warnings[0]
+    fixed = plan_from_prior(Budget(16_384), base(0.05), ANCHOR, batch=256)
+    assert fixed.warnings == ()
+    assert any("did not follow the steps in one direction" in text for text in fixed.why)
 
 
 def test_the_measurement_is_doubted_where_it_should_be():

@@ -17,6 +17,7 @@ from hone.compute.rollout_cost import Budget
 from hone.core.errors import RecipeError
 
 ENOUGH_STEPS = 50  # fewer than that, and a plan takes fewer problems a step; ours
+RATE_CHECKED = 8  # the factor in rollouts a step over which the published rule of the learning rate was shown
 FEW_STEPS = 10  # fewer than that is warned of
 SPENT = 8 / 9  # of the rollouts that a budget buys, a plan spends at least this much; half with a fixed batch
 
@@ -172,6 +173,10 @@ def plan_from_prior(
             f"batch of {prior.FIXED_BATCH:,} between groups and problems gives groups of {found.generations}, taken "
             "by its share of the batch's bits (ours).",
         )
+        if difficulty.easiness < 1:
+            shape += (
+                "That split is of an easy set; on hard ones it did not follow the steps in one direction.",
+            )
     rollouts = affords(found.generations)
     rate = anchor.at(found.generations * found.problems)
     between = None if batch else prior.likely_generations(rollouts, difficulty, aim, base.train_problems)
@@ -186,7 +191,7 @@ def plan_from_prior(
             *recipe_words,
         ),
         _sure(difficulty, base, rollouts, between),
-        (*_scale_warnings(rollouts), *layout_warnings(found), *_base_warnings(base, budget)),
+        (*(() if batch else _scale_warnings(rollouts)), *layout_warnings(found, anchor), *_base_warnings(base, budget)),
     )  # fmt: skip
 
 
@@ -227,8 +232,8 @@ def recipe_row(difficulty: Difficulty, kept: Collection[str] = ()) -> tuple[dict
         )
         return keys, (words,)
     return {}, (
-        f"No KL, no entropy term and no zero-variance filter: on hard and heterogeneous sets the first two ended at "
-        f"0.000, without them it was 0.089. This set is {difficulty.name}.",
+        f"No KL, no entropy term and no zero-variance filter: on hard sets the first two together ended at "
+        f"0.000, without them it was 0.089; heterogeneous ones are treated alike. This set is {difficulty.name}.",
     )
 
 
@@ -241,11 +246,20 @@ def rate_words(anchor: Anchor, rate: float, found: Layout) -> str:
     )
 
 
-def layout_warnings(found: Layout) -> tuple[str, ...]:
-    """What is wrong with a plan of too few steps."""
-    if found.steps >= FEW_STEPS:
-        return ()
-    return (f"Only {found.steps} step(s): too few for a policy to follow its own samples. Raise the budget.",)
+def layout_warnings(found: Layout, anchor: Anchor) -> tuple[str, ...]:
+    """What is wrong with a plan of too few steps, or with a rate that was scaled far."""
+    words = []
+    if found.steps < FEW_STEPS:
+        words.append(
+            f"Only {found.steps} step(s): too few for a policy to follow its own samples. Raise the budget."
+        )
+    ratio = found.generations * found.problems / anchor.rollouts
+    if not 1 / RATE_CHECKED <= ratio <= RATE_CHECKED:
+        words.append(
+            f"A step has {ratio:.3g} times the rollouts that the learning rate was chosen for; the square-root rule "
+            f"was published over a factor of {RATE_CHECKED}. Try neighbouring rates first."
+        )
+    return tuple(words)
 
 
 def _free_words(
@@ -287,13 +301,14 @@ def _sure(
         "A prior, not a measurement of this model: the constants are those of Qwen2.5-7B-Instruct on mathematics under "
         "GRPO, read off published figures (IsoCompute, arXiv 2603.12151)."
     ]
-    if between is not None:
-        words.append(
-            f"The published evidence leaves num_generations between {between[0]} and {between[1]}: two ways of fitting "
-            "it, and other models, which saturated lower (Qwen3-4B at 64, Llama-3.1-8B at 16 on easy sets)."
-        )
-    else:
+    if between is None:
         words.append("How far num_generations may be from the best one is not known here.")
+    else:
+        span = f"at {between[0]}" if between[0] == between[1] else f"between {between[0]} and {between[1]}"
+        words.append(f"The two published ways of fitting it leave num_generations {span}.")
+    if difficulty.easiness == 1:
+        others = " and ".join(f"{name} at {most}" for name, most in prior.OTHER_MODELS.items())
+        words.append(f"Other models saturated lower on easy sets, which that range counts in: {others}.")
     share = ", ".join(f"{100 * part:.0f}% {name}" for name, part in difficulty.shares.items() if part)
     words.append(
         f"The set was told to be {difficulty.name} by {len(base.rates)} problems with {base.samples} samples each: "

@@ -64,7 +64,8 @@ def plan_from_sweep(
     problems, problems_words = _problems(series, amount, n, max_extrapolation, redrawn)
     each = _each(series, rollouts, n)
     found = lay_out(lambda _: int(amount / each), n, problems, min(problems, 8), enough=1)
-    rate, words = _rate(series, found)
+    anchor = _anchor(series, found)
+    rate, words = _rate(anchor, found)
     between = (int(here.track.low[0]), int(here.track.high[0]))
     identified = bool(here.track.identified[0])
     expected, curve_words, doubts = _expected(
@@ -86,7 +87,8 @@ def plan_from_sweep(
     )
     return Plan(
         found.generations, found.problems, found.steps, rate, "sweep", expected, "", between if identified else None,
-        {}, why, _sure(whole, series, between, identified, far), (*_warnings(far, doubts), *layout_warnings(found)),
+        {}, why, _sure(whole, series, between, identified, far),
+        (*_warnings(far, doubts), *layout_warnings(found, anchor)),
         _rows(whole),
     )  # fmt: skip
 
@@ -159,11 +161,16 @@ def _each(series: Sequence[Series], rollouts: Sequence[Series], n: int) -> float
     return float(sum(run.compute[-1] for run, _ in pairs) / sum(same.compute[-1] for _, same in pairs))
 
 
-def _rate(series: Sequence[Series], found: Layout) -> tuple[float, str]:
-    """The learning rate by the square-root rule, from the run whose steps are nearest in size."""
+def _anchor(series: Sequence[Series], found: Layout) -> Anchor:
+    """The learning rate of the run whose steps are nearest in size."""
     size = found.generations * found.problems
     near = min(series, key=lambda run: abs(math.log(run.num_generations * run.problems_per_step / size)))
-    anchor = Anchor(near.learning_rate, near.num_generations * near.problems_per_step)
+    return Anchor(near.learning_rate, near.num_generations * near.problems_per_step)
+
+
+def _rate(anchor: Anchor, found: Layout) -> tuple[float, str]:
+    """The learning rate by the square-root rule, and in words."""
+    size = found.generations * found.problems
     rate = anchor.at(size)
     if anchor.rollouts == size:
         return rate, f"Learning rate {rate:g}: that of the sweep's runs with {size:,} rollouts a step."
