@@ -79,7 +79,7 @@ def test_intervals_of_a_prediction_hold_the_truth():
     missed = 0
     for draw in range(12):
         runs = [run(seed=100 * draw + s, total=4096, problems=64, **truth) for s in range(3)]
-        reward = fit_recipe(runs, form="sigmoid", resamples=60).predict(8192).reward
+        reward = fit_recipe(runs, form="sigmoid", resamples=40).predict(8192).reward
         missed += not reward.low <= sigmoid(8192, **truth) <= reward.high
     assert missed <= 3
 
