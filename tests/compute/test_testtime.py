@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hone.compute.kinetics import TopK, completion_cost
-from hone.compute.test_time import Measured, choices, cost_frontier, plan_test_time
+from hone.compute.testtime import Measured, choices, cost_frontier, plan_test_time
 from hone.core.errors import DataError
 from synthetic import QWEN3
 
