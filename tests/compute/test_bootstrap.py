@@ -79,7 +79,7 @@ def test_intervals_of_a_prediction_hold_the_truth():
     missed = 0
     for draw in range(12):
         runs = [run(seed=100 * draw + s, total=4096, problems=64, **truth) for s in range(3)]
-        reward = fit_recipe(runs, form="sigmoid", resamples=60).predict(8192).reward
+        reward = fit_recipe(runs, form="sigmoid", resamples=40).predict(8192).reward
         missed += not reward.low <= sigmoid(8192, **truth) <= reward.high
     assert missed <= 3
 
@@ -107,6 +107,23 @@ def test_an_initial_reading_is_redrawn_with_the_rest():
     assert "R0 was read from 32 problems" in " ".join(curve.fit.doubts)
     fixed = fit_recipe([run(**SHORT)], r0=0.1, resamples=60)
     assert (fixed.R0.low, fixed.R0.value, fixed.R0.high) == (0.1, 0.1, 0.1)
+
+
+def test_a_fit_that_other_draws_would_not_identify_is_doubted():
+    # One noisy run that ends where it has hardly bent: its own C_mid is within the data, that of many draws not.
+    noisy = fit_recipe(
+        [run(seed=0, problems=8, total=8192, C_mid=2000.0, B=1.0)], form="sigmoid", resamples=60
+    )
+    beyond = (noisy.found.mid[1:] > noisy.fit.max_compute).mean()
+    assert noisy.fit.C_mid < noisy.fit.max_compute
+    assert beyond > 0.05
+    assert f"in {100 * beyond:.0f}% of the redrawn data" in noisy.fit.doubts[0]
+    clear = fit_recipe(
+        [run(seed=seed, total=16384, problems=32, C_mid=800.0) for seed in range(3)],
+        form="sigmoid",
+        resamples=60,
+    )
+    assert clear.fit.identified
 
 
 def test_runs_in_other_units_are_not_one_recipe():

@@ -31,7 +31,7 @@ def pooled():
 
 @pytest.fixture(scope="module")
 def cells():
-    return frontier(sweep(), others="best", points=24, resamples=60)
+    return frontier(sweep(), others="best", points=16, resamples=30)
 
 
 def test_more_generations_win_at_larger_budgets(pooled):
@@ -82,22 +82,23 @@ def test_equal_recipes_have_no_best_value():
 
 
 def test_a_value_counts_only_as_far_as_it_was_measured():
-    short = frontier(sweep({64: 6144}), points=24, resamples=40)
+    short = frontier(sweep({64: 6144}), points=24, resamples=20)
     beyond = short.compute > 6144
     assert not short.envelope.candidates[2, beyond].any()
     assert (short.best().value[beyond] <= 16).all()
-    further = frontier(sweep({64: 6144}), points=24, resamples=40, max_extrapolation=3.0)
-    assert further.best().value[np.searchsorted(further.compute, 16000)] == 64
-    point = short.at(16000, max_extrapolation=3.0)
-    assert point.track.value[0] == 64
-    assert point.extrapolation == pytest.approx(16000 / 6144)
+    assert short.at(16000, max_extrapolation=3.0).envelope.candidates.all()
+    point = short.at(6144 * 2.9, max_extrapolation=3.0)
+    assert point.extrapolation == pytest.approx(6144 * 2.9 / short.curves[point.curve].reach)
+    further = frontier(sweep({64: 6144}), points=24, resamples=20, max_extrapolation=3.0)
+    assert further.compute[-1] == pytest.approx(3 * 16384)
+    assert further.envelope.candidates[2].sum() == (further.compute <= 3 * 6144).sum()
     assert short.at(16000).track.value[0] == 16
     with pytest.raises(DataError, match="No run of the sweep reaches 1e\\+06 rollouts; they end at 16384"):
         short.at(1e6)
 
 
 def test_one_value_alone_is_not_identified():
-    only = frontier(sweep({16: 4096, 64: 4096}), points=24, resamples=40).best()
+    only = frontier(sweep({16: 4096, 64: 4096}), points=24, resamples=20).best()
     assert not only.identified[-1]
     assert only.value[-1] == 4
 
@@ -141,7 +142,7 @@ def test_a_fixed_batch_is_allocated_against_steps():
         for n, law in LAWS.items()
         for seed in range(2)
     ]
-    fixed = frontier(runs, others="best", points=24, resamples=40)
+    fixed = frontier(runs, others="best", points=16, resamples=20)
     more, fewer = (fixed.allocation(key, against="steps") for key in ("num_generations", "problems_per_step"))
     assert more.curve.unit == "steps"
     assert more.high == pytest.approx(65536 / 512)

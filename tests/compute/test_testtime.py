@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 
 from hone.compute.kinetics import TopK, completion_cost
-from hone.compute.test_time import Measured, choices, cost_frontier, plan_test_time
+from hone.compute.testtime import Measured, choices, cost_frontier, plan_test_time
 from hone.core.errors import DataError
 from synthetic import QWEN3
 
 
-def table(lengths=(1024, 4096, 16384), problems=40, attention=None):
-    """Larger models solve more at every length; small ones gain from length. 16 completions a problem."""
+def table(lengths=(1024, 4096, 16_384, 32_768), problems=40, attention=None):
+    """Reasoning: length matters most, and a larger model solves somewhat more. 16 completions a problem."""
     rng = np.random.default_rng(0)
     hardness = rng.uniform(0, 1, problems)
     rows = []
     for size, (model, shape) in enumerate(QWEN3.items()):
         for at, length in enumerate(lengths):
-            rate = np.clip(0.25 + 0.17 * size + 0.12 * at - 0.6 * hardness, 0, 1)
+            rate = np.clip(0.1 * size + 0.2 * at - 0.6 * hardness, 0, 1)
             correct = rng.binomial(16, rate)
             rows.append(
                 Measured(model, shape, length, 128, length // 2, np.full(problems, 16), correct, attention)
@@ -59,11 +59,9 @@ def test_counting_operations_alone_picks_smaller_models():
     """Published claim: the frontier of operations has smaller models than that of operations and traffic."""
     rows = table()
     sizes = {model: at for at, model in enumerate(QWEN3)}
-    plans = [
-        plan_test_time(rows, budget, samples=(1, 2, 4, 8, 16)) for budget in np.geomspace(2e13, 2e16, 13)
-    ]
+    plans = [plan_test_time(rows, budget, samples=(1, 2, 4, 8, 16)) for budget in np.geomspace(2e13, 2e16, 9)]
     both = [(sizes[plan.by_flops.model], sizes[plan.best.model]) for plan in plans if plan.by_flops]
-    assert len(both) >= 10
+    assert len(both) >= 7
     assert all(alone <= real for alone, real in both)
     assert any(alone < real for alone, real in both)
     assert all(plan.by_flops.coverage.value <= plan.best.coverage.value for plan in plans if plan.by_flops)
@@ -82,10 +80,13 @@ def test_a_frontier_rises_in_cost_and_coverage_and_leaves_nothing_better_out():
 
 
 def test_sparse_attention_reaches_more_for_the_same_budget():
-    budget = 2e14
-    dense = plan_test_time(table(), budget, samples=(1, 4, 16)).best
-    sparse = plan_test_time(table(attention=TopK(512)), budget, samples=(1, 4, 16)).best
-    assert sparse.coverage.value > dense.coverage.value
+    dense, sparse = (table(lengths=(8192, 32_768), attention=kind) for kind in (None, TopK(512)))
+    pairs = [
+        [plan_test_time(rows, budget, samples=(1, 4, 16)).best.coverage.value for rows in (dense, sparse)]
+        for budget in (1e15, 3e15, 1e16)
+    ]
+    assert all(more >= less for less, more in pairs)
+    assert any(more > less + 0.05 for less, more in pairs)
 
 
 def test_what_cannot_be_planned_is_refused():
