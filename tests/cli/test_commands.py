@@ -18,6 +18,9 @@ COMMANDS = (
     "sft",
     "eval",
     "compare",
+    "plan",
+    "sweep",
+    "fit",
     "methods",
     "recipes",
     "tasks",
@@ -31,7 +34,8 @@ LAZY = """
 import sys
 from typer.testing import CliRunner
 from hone.cli.main import app
-for words in (["--help"], ["train", "--help"], ["methods"], ["methods", "rloo"], ["recipes", "demo"], ["doctor"]):
+helps = (["--help"], ["train", "--help"], ["plan", "--help"])
+for words in (*helps, ["methods"], ["methods", "rloo"], ["recipes", "demo"], ["doctor"]):
     result = CliRunner().invoke(app, words)
     assert result.exit_code in ((0, 1) if words == ["doctor"] else (0,)), (words, result.output)
     assert "torch" not in sys.modules, words

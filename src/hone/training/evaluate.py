@@ -49,8 +49,10 @@ def evaluate(
     split: Split = "test",
     budget: TokenBudget | None = None,
     run: Runs = asyncio.run,
+    indices: Sequence[int] | None = None,
 ) -> Evaluation:
-    """Sample `samples` answers to each of the first `problems` problems of `split` and judge them.
+    """Sample `samples` answers to each of the first `problems` problems of `split`, or of those at `indices`, and judge
+    them.
 
     The noise depends on the seed, the problem and the sample alone, so evaluations of two policies are paired. A
     verdict that is not ok leaves its sample out; a problem with fewer than k samples left leaves pass@k out for all,
@@ -67,7 +69,8 @@ def evaluate(
         policy, engine, params.temperature or 1.0, budget or TokenBudget(SCORED_TOKENS), Ledger()
     )
     context = StepContext(task, judge, params, NoiseKey(seed, "eval"), {"policy": role})
-    requests = [Request(task.problem(i, split), samples, group=i) for i in range(problems)]
+    chosen = range(problems) if indices is None else indices
+    requests = [Request(task.problem(index, split), samples, group=i) for i, index in enumerate(chosen)]
     trajectories = run(episodes(requests, SingleTurn(), context, engine))
     state = {"global_step": 0, "evaluation": True}
     verdicts = run(judge.score([t.problem for t in trajectories], [t.text for t in trajectories], state))
