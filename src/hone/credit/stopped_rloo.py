@@ -39,7 +39,12 @@ def stopped_rloo(
     a = A/N of a success and b = −A/N of a failure. The first round alone solves it with `rloo`. Taking the share g_2
     from a lone success there takes g_2 q^(m−1) away, which is g_2 times what groups that begin with m failures yield;
     they in turn leave g_3 to those that begin with 2m. Any 1 >= g_2 >= g_3 ... >= 0 does. Equal steps give lone
-    successes the weight 1/n wherever they come, which is the least variance for p near 0 or 1, that of n units.
+    successes the weight 1/n wherever they come, as in a group of n.
+
+    What it buys: whatever the rule and the weights, variance times expected units is at least p q for an unbiased
+    estimate, with scores of mean square 1 (Cauchy-Schwarz and Wald), and `rloo` with n units is at n/(n−1) of that. So
+    at equal units stopping cannot do better than fixed groups. For m = 4, n = 16 it is at 1.21, 1.37, 2.09, 2.70 for p =
+    0.5, 0.3, 0.1, 0.01, and fixed groups at 1.07; it is for problems that differ, or for a bound on the longest group.
 
     Values are 0 or 1, else RewardError. Verdicts that are not ok leave groups of other sizes: then the theorem does
     not hold, and a group counts to the round that its size fills or begins.
