@@ -52,7 +52,7 @@ def test_a_posterior_counts_passes_and_forgets():
 
 
 def test_levels_share_what_is_known_where_problems_do_not_come_back():
-    keys = [key_of(Problem("x", n, "t", level=n), False) for n in (1, 2, 3, 4, 5, 6, 20, 21, 40, 0)]
+    keys = [key_of(Problem("x", n, "t", level=n), False) for n in (1, 2, 3, 4, 5, 6, 21, 22, 40, 0)]
     assert len(set(keys[:6])) == 6
     assert keys[6] == keys[7] != keys[8]
     assert key_of(Problem("x", 1, "t"), False) == keys[9] == "no level"
@@ -95,28 +95,21 @@ def test_apportion_gives_equal_remainders_to_the_earlier():
 
 
 @pytest.mark.parametrize("size", [None, 5])
-@pytest.mark.parametrize(("piece", "order"), [(VarianceOptimal, (1, 0, 2)), (MaxrlOptimal, (2, 0, 1))])
+@pytest.mark.parametrize(("piece", "order"), [(VarianceOptimal, [1, 0, 2]), (MaxrlOptimal, [0, 1, 2])])
 def test_rollouts_go_where_the_posterior_sends_them(size, piece, order):
-    """Hard (1 of 16), even (8 of 16) and nearly always right (15 of 16)."""
+    """Hard (2 of 16), even (8 of 16) and always right."""
     task, curriculum = Numbers(size), piece(8, 3)
     state = curriculum.init(task, 0)
     requests, state = curriculum.draw(state, task, 1, [])
     assert [r.count for r in requests] == [8, 8, 8]  # nothing is known
     assert curriculum.draw(state, task, 1, groups_of([2], [[1]]))[0] == []
-    of = dict(zip(order, ([1.0] * 8 + [0.0] * 8, [1.0] + [0.0] * 15, [1.0] * 15 + [0.0])))
-    batch = judged([r.problem for r in requests], [of[g] for g in range(3)])
+    batch = judged([r.problem for r in requests], [[1.0] * n + [0.0] * (16 - n) for n in (2, 8, 16)])
     state = json.loads(json.dumps(curriculum.observe(state, batch)))  # as a checkpoint keeps it
-    spreads = {
-        g: curriculum.spread(state["counts"], key_of(r.problem, state["finite"])) for g, r in enumerate(requests)
-    }
-    ranked = sorted(spreads, key=lambda g: -spreads[g])
-    assert ranked[0] == order[0] if piece is VarianceOptimal else order[1] == ranked[0]
     later, _ = curriculum.draw(state, task, 1, [])
     assert [r.problem.id for r in later] == [r.problem.id for r in requests]
     assert sum(r.count for r in later) == 24
-    sizes = {g: r.count for g, r in enumerate(later)}
-    assert sorted(sizes, key=lambda g: -sizes[g])[0] == ranked[0]
-    assert min(sizes.values()) >= 2
+    sizes = [r.count for r in later]
+    assert sizes[order[0]] > sizes[order[1]] > sizes[order[2]] >= 2
     assert curriculum.report(batch) == {"signal/smallest_group": 16, "signal/largest_group": 16}
 
 

@@ -1,4 +1,4 @@
-"""By enumeration: what the expected update of a curriculum is the gradient of, with the curriculum itself in the loop."""
+"""By enumeration: what the expected update of a curriculum is the gradient of, with its own draws in the loop."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def judged(trajectories: list[Trajectory]) -> Batch:
     return replace(collect(trajectories), rewards=rewards)
 
 
-def expected_update(theta: Tensor, question: Question, curriculum, credit, select=lambda batch: batch) -> Tensor:
+def expected_update(
+    theta: Tensor, question: Question, curriculum, credit, select=lambda batch: batch
+) -> Tensor:
     """The expected ascent of a step under `problem_sum`."""
     probs = question.answer_probs(theta).tolist()
     weights = torch.zeros(len(ANSWERS), dtype=torch.float64)

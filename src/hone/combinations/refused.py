@@ -185,7 +185,9 @@ _OF_PROBLEMS = {
 
 def unequal_groups_weighed_by_size(recipe: Recipe, method: Method) -> RecipeError | None:
     """A mean over all rollouts counts a problem as often as it was sampled."""
-    unequal = getattr(method.curriculum, "unequal_groups", False) or getattr(method.curriculum, "stops", False)
+    unequal = getattr(method.curriculum, "unequal_groups", False) or getattr(
+        method.curriculum, "stops", False
+    )
     if not unequal or method.reduction not in _OF_PROBLEMS:
         return None
     return RecipeError(
@@ -290,7 +292,8 @@ def two_numbers_for_one(recipe: Recipe, method: Method) -> RecipeError | None:
         for key, own in {"num_generations": "num_generations", "per_round": "curriculum.round"}.items():
             if key in link.options:
                 return RecipeError(
-                    f"`credit.{key}` is the recipe's own `{own}`, which the curriculum reads too.", f"Set `{own}`."
+                    f"`credit.{key}` is the recipe's own `{own}`, which the curriculum reads too.",
+                    f"Set `{own}`.",
                 )
     return None
 

@@ -27,8 +27,8 @@ class EarlyStop:
     0.5, 0.3, 0.1, 0.01 (without stopping in brackets):
     `rloo` 1.10, 1.19, 1.58, 2.02 (1, at every p): hard and easy problems weigh more than they should.
     `grpo` 1.60, 1.82, 3.00, 4.49 (1.87, 2.03, 2.76, 3.61).
-    `maxrl` 2.00, 3.13, 7.34, 12.97 (2.00, 3.32, 7.94, 13.99): for p up to 0.5 within 8% of the order 15 that 16 rollouts
-    ascend, for 4.5, 5.3, 9.5 and 15.1 of them; beyond 0.5 too large, 1.71 (1.11) at 0.9.
+    `maxrl` 2.00, 3.13, 7.34, 12.97 (2.00, 3.32, 7.94, 13.99): for p up to 0.5 within 8% of the order 15 that 16
+    rollouts ascend, for 4.5, 5.3, 9.5 and 15.1 of them; beyond 0.5 too large, 1.71 (1.11) at 0.9.
     It gives the most rollouts to problems that are nearly always or never solved, where `variance_optimal` gives the
     fewest. The pass rates `groups/correct` of stopped groups are biased too; evaluations are not.
     """

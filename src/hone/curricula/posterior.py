@@ -8,7 +8,9 @@ from math import exp, lgamma, log2
 from hone.core.batch import Batch
 from hone.core.problem import Problem
 
-Counts = Mapping[str, tuple[float, float]]  # key -> decayed successes and failures; JSON keeps the pair as a list
+Counts = Mapping[
+    str, tuple[float, float]
+]  # key -> decayed successes and failures; JSON keeps the pair as a list
 BINS_OF_AN_OCTAVE = 4
 
 

@@ -41,9 +41,7 @@ def step_metrics(
 
 def _rewards(batch: Batch) -> Line:
     verdicts = [t.verdict for t in batch.trajectories if t.verdict is not None]
-    line: Line = {
-        f"status/{status}": sum(v.status == status for v in verdicts) for status in STATUSES
-    }
+    line: Line = {f"status/{status}": sum(v.status == status for v in verdicts) for status in STATUSES}
     if not verdicts:
         return {}
     rewards = batch.rewards[batch.ok]
