@@ -72,7 +72,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             entry = {"policy": policy, "metric": metric, "mean": sum(r[metric] for r in mine) / len(mine)}
             if policy != BASELINE and len(paired) > 1:
                 found = t_interval([a[metric] - b[metric] for a, b in paired])
-                entry |= {"less_baseline": found.mean, "low": found.low, "high": found.high}
+                entry |= {"less_baseline": found.value, "low": found.low, "high": found.high}
             out.append(entry)
     return out
 
