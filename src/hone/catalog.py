@@ -15,12 +15,19 @@ from hone.methods import cards
 from hone.rewards import Verifier
 
 _PIECES: dict[str, dict[str, type]] = {
-    "curriculum": {"uniform": curricula.Uniform},
+    "curriculum": {
+        "uniform": curricula.Uniform,
+        "dynamic_sampling": curricula.DynamicSampling,
+        "early_stop": curricula.EarlyStop,
+        "variance_optimal": curricula.VarianceOptimal,
+        "maxrl_optimal": curricula.MaxrlOptimal,
+    },
     "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
-    "selectors": {"mask_truncated": selectors.MaskTruncated},
+    "selectors": {"mask_truncated": selectors.MaskTruncated, "zero_variance": selectors.ZeroVariance},
     "credit": {
         "reinforce": credit.Reinforce,
         "rloo": credit.Rloo,
+        "stopped_rloo": credit.StoppedRloo,
         "grpo": credit.Grpo,
         "maxrl": credit.Maxrl,
         "pass_at_k": credit.PassAtK,
@@ -144,17 +151,22 @@ def build_method(recipe: Recipe) -> Method:
         raise RecipeError(
             f"The card `{recipe.method}` leaves `{open_stages[0]}` open.", f"Set `{open_stages[0]}`."
         )
+    curriculum = one("curriculum", recipe.curriculum)
+    if getattr(curriculum, "stops", False):
+        given["per_round"] = curriculum.round
     links = recipe.credit if isinstance(recipe.credit, tuple) else (recipe.credit,)
     earned = tuple(piece for link in links if (piece := one("credit", link)) is not None)
     chosen = [one("selectors", c) for c in recipe.selectors or ()]
     if recipe.mask_truncated_completions:
         chosen.append(selectors.MaskTruncated())
+    if getattr(curriculum, "drops_zero_variance", False):
+        chosen.append(selectors.ZeroVariance())
     distance = one("kl", recipe.kl)
     episode = one("episode", recipe.episode)
     whole = earned[0] if len(earned) == 1 else credit.Chain(earned) if earned else None
     method = Method(
         name=recipe.method,
-        curriculum=one("curriculum", recipe.curriculum),
+        curriculum=curriculum,
         episode=episode,
         rewards=(Verifier(),) if episode.samples else (),
         selectors=tuple(chosen),

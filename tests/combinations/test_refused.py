@@ -12,6 +12,7 @@ from hone.recipes.load import resolve
 
 DEMONSTRATED = {"method": "sft"}
 GAE = {"method": "ppo"}
+STOPPED = {"credit": "stopped_rloo", "reduction": "problem_sum"}
 # (the check, keys without meaning, a part of the reason, keys beside them that have one)
 CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("demonstrations_with_credit", {**DEMONSTRATED, "credit": "rloo"}, "carry no rewards", DEMONSTRATED),
@@ -66,6 +67,74 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         {"num_generations": 1, "credit": {"name": "scale", "over": "group"}},
         "groups of at least 2",
         {"num_generations": 1, "credit": "scale"},
+    ),
+    (
+        "small_groups",
+        {"curriculum": "variance_optimal", "method": "maxrl", "order": 4, "reduction": "problem_sum"},
+        "can leave a problem with 2",
+        {"curriculum": {"name": "variance_optimal", "min_generations": 4}, "method": "maxrl", "order": 4,
+         "reduction": "problem_sum"},
+    ),
+    (
+        "unasked_verdicts",
+        {**DEMONSTRATED, "curriculum": "dynamic_sampling"},
+        "demonstrations are not judged",
+        {"curriculum": "dynamic_sampling"},
+    ),
+    (
+        "unasked_verdicts",
+        {"curriculum": "early_stop", **STOPPED, "one_step_off": True, "correction": "importance"},
+        "before the one before it is known",
+        {"curriculum": "early_stop", **STOPPED, "correction": "importance"},
+    ),
+    (
+        "stopped_groups",
+        {"curriculum": "early_stop", "method": "pass_at_k", "k": 2, "reduction": "problem_sum"},
+        "counts the subsets",
+        {"curriculum": "early_stop", "method": "maxrl", "reduction": "problem_sum"},
+    ),
+    (
+        "stopped_groups",
+        {"curriculum": "early_stop", "method": "maxrl", "order": 2, "reduction": "problem_sum"},
+        "credit: stopped_rloo",
+        {"curriculum": "early_stop", **STOPPED},
+    ),
+    ("stopped_groups", STOPPED, "those of `curriculum: uniform` do not", {"credit": "rloo"}),
+    (
+        "unequal_groups_weighed_by_size",
+        {"curriculum": "variance_optimal"},
+        "reduction=problem_sum",
+        {"curriculum": "variance_optimal", "reduction": "problem_sum"},
+    ),
+    (
+        "unequal_groups_weighed_by_size",
+        {"curriculum": "early_stop", "credit": "stopped_rloo", "reduction": "token_mean"},
+        "reduction=problem_token_mean",
+        {"curriculum": "early_stop", **STOPPED},
+    ),
+    (
+        "signal_without_variance",
+        {"curriculum": "dynamic_sampling", "method": "maxrl", "order": 2},
+        "learns from them",
+        {"curriculum": "dynamic_sampling", "method": "maxrl"},
+    ),
+    (
+        "signal_without_variance",
+        {"selectors": ["zero_variance"], "method": "ppo"},
+        "learns from them",
+        {"selectors": ["zero_variance"], "method": "grpo"},
+    ),
+    (
+        "signal_without_variance",
+        {"selectors": ["zero_variance"], "credit": "reinforce"},
+        "learns from them",
+        {"selectors": ["mask_truncated"], "credit": "reinforce"},
+    ),
+    (
+        "two_numbers_for_one",
+        {"curriculum": "early_stop", "reduction": "problem_sum", "credit": {"name": "stopped_rloo", "per_round": 2}},
+        "Set `curriculum.round`",
+        {"curriculum": {"name": "early_stop", "round": 2}, **STOPPED},
     ),
     (
         "small_batch",

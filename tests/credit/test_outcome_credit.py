@@ -20,11 +20,13 @@ from hone.credit import (
     Reinforce,
     Rloo,
     Scale,
+    StoppedRloo,
     grpo,
     maxrl,
     pass_at_k,
     reinforce,
     rloo,
+    stopped_rloo,
 )
 
 GROUPS = [5, 2, 5, 9, 2, 5, 2, 2]  # sizes 3, 4 and 1
@@ -42,6 +44,7 @@ PIECES = [
     Maxrl(order=3, weights="subset", control=1.0),
     PassAtK(1),
     PassAtK(3),
+    StoppedRloo(2, 8),
     Centre("batch"),
     Scale("group"),
     Clip(-0.5, 0.5),
@@ -59,6 +62,32 @@ def approx(values):
 
 def test_rloo_by_hand():
     assert rloo(*tensors()).tolist() == approx([1, -1 / 3, -1 / 2, 0, 1, -1 / 2, -1 / 3, -1 / 3])
+
+
+@pytest.mark.parametrize(
+    ("values", "wanted"),
+    [
+        ("1100", [2 / 3, 2 / 3, -2 / 3, -2 / 3]),  # in the first round: as rloo
+        ("1000", [1 / 3, -1 / 3, -1 / 3, -1 / 3]),  # a lone success: N/n
+        ("0111", [-1 / 3, 1 / 3, 1 / 3, 1 / 3]),
+        ("00000110", [-2 / 6 * 4 / 3] * 5 + [4 / 3] * 2 + [-2 / 6 * 4 / 3]),  # w = (1 - 4/12) 8/4
+        ("11111001", [2 / 6 * 4 / 3] * 5 + [-4 / 3] * 2 + [2 / 6 * 4 / 3]),
+        ("00001111", [-4 / 3] * 4 + [4 / 3] * 4),
+        ("000000000010", [-1 / 11] * 10 + [1.0] + [-1 / 11]),  # w = (1 - 8/12) 12/4 = 1
+        ("000000000000", [0.0] * 12),
+        ("111111111111", [0.0] * 12),
+    ],
+)
+def test_stopped_rloo_by_hand(values, wanted):
+    """Rounds of 4, up to 12."""
+    rewards = torch.tensor([float(v) for v in values], dtype=torch.float64)
+    found = stopped_rloo(rewards, torch.full((len(values),), 3), per_round=4, num_generations=12)
+    assert found.tolist() == approx(wanted)
+
+
+def test_stopped_rloo_refuses_what_is_neither_right_nor_wrong():
+    with pytest.raises(RewardError, match="other than 0 and 1"):
+        stopped_rloo(torch.tensor([0.5, 1.0]), torch.tensor([0, 0]))
 
 
 def test_reinforce_by_hand():

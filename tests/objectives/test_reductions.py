@@ -12,7 +12,7 @@ from hone.core.errors import RecipeError
 from hone.objectives import bind
 from hone.objectives.reductions import problem_mean, sequence_mean
 
-NAMES = ["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_token_mean"]
+NAMES = ["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_sum", "problem_token_mean"]
 LENGTHS = torch.tensor([3, 1, 4, 2, 5, 2])
 GROUPS = torch.tensor([8, 3, 8, 3, 8, 6])
 KEPT = torch.tensor([True, True, False, True, True, False])  # problem 6 has no rollout left
@@ -34,6 +34,8 @@ def slowly(name, kept):
         return fmean([sum(row) / FACTOR for row in rows])
     if name == "problem_mean":
         return fmean([fmean([fmean(row) for row in problem]) for problem in problems])
+    if name == "problem_sum":
+        return fmean([fmean([sum(row) / FACTOR for row in problem]) for problem in problems])
     return fmean([fmean([x for row in problem for x in row]) for problem in problems])
 
 

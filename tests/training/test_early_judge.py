@@ -84,6 +84,26 @@ def test_every_rollout_is_judged_once_and_equal_texts_share_nothing(paused_after
     assert len(judge._judge.texts) == early
 
 
+@pytest.mark.parametrize("turns", [0, 1, 5])
+def test_settling_between_rounds_judges_each_rollout_once(turns: int):
+    """Also where a verdict is in flight, and where a later round repeats a text."""
+    inner = Counting()
+    judge = EarlyJudge(inner)
+
+    async def run():
+        found = []
+        for texts in ("xy", "xz"):
+            told = [trajectory(PROBLEMS[0], t) for t in texts]
+            judge.begin(told)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            found += await judge.settle(told, {})
+        return [v.reward for v in found]
+
+    assert asyncio.run(run()) == [1.0, 2.0, 3.0, 4.0]
+    assert inner.texts == ["x", "y", "x", "z"]
+
+
 def test_order_is_that_of_the_question_not_of_the_finish():
     judge = EarlyJudge(TaskJudge(SimpleNamespace(verify=lambda p, t: Verdict(float(ord(t))))))
     told = [trajectory(PROBLEMS[0], t) for t in "cab"]

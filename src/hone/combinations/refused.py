@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hone.core.errors import RecipeError
+from hone.core.lazy import torch
 from hone.core.method import Method
 from hone.core.recipe import Choice, Recipe
 
@@ -26,6 +27,10 @@ def _links(recipe: Recipe) -> tuple[Choice, ...]:
 
 def _credit(recipe: Recipe) -> str:
     return " + ".join(link.name for link in _links(recipe))
+
+
+def _curriculum(recipe: Recipe) -> str:
+    return recipe.curriculum.name if recipe.curriculum is not None else ""
 
 
 def _reads_advantages(method: Method) -> bool:
@@ -137,12 +142,96 @@ def pass_rates_of_something_else(recipe: Recipe, method: Method) -> RecipeError 
 def small_groups(recipe: Recipe, method: Method) -> RecipeError | None:
     """A group statistic of too few."""
     smallest = getattr(method.credit, "min_group", 1)
+    least = getattr(method.curriculum, "smallest_group", None)
+    if least is not None and least < smallest:
+        return RecipeError(
+            f"`credit: {_credit(recipe)}` needs groups of at least {smallest}, but `curriculum: {_curriculum(recipe)}` "
+            f"can leave a problem with {least}.",
+            "Raise `curriculum.round` or `curriculum.min_generations`, whichever it has.",
+        )
     if not method.episode.samples or recipe.num_generations >= smallest:
         return None
     return RecipeError(
         f"`credit: {_credit(recipe)}` needs groups of at least {smallest}, but `num_generations` is "
         f"{recipe.num_generations}.",
         "Raise `num_generations`, or use `credit: reinforce`, whose baseline is the batch.",
+    )
+
+
+def unasked_verdicts(recipe: Recipe, method: Method) -> RecipeError | None:
+    """A curriculum that goes by rewards where there are none, or not yet."""
+    if not method.curriculum.needs:
+        return None
+    if not method.episode.samples:
+        return RecipeError(
+            f"`curriculum: {_curriculum(recipe)}` goes by rewards, and demonstrations are not judged.",
+            "Set `curriculum: uniform`.",
+        )
+    if recipe.one_step_off:
+        return RecipeError(
+            f"`curriculum: {_curriculum(recipe)}` goes by the rewards of what was sampled, but `one_step_off` draws a "
+            "step before the one before it is known, and judges after the step is drawn.",
+            "Use `curriculum: uniform`, or leave `one_step_off` out.",
+        )
+    return None
+
+
+_OF_PROBLEMS = {
+    "sequence_sum": "problem_sum",
+    "sequence_mean": "problem_mean",
+    "token_mean": "problem_token_mean",
+}
+
+
+def unequal_groups_weighed_by_size(recipe: Recipe, method: Method) -> RecipeError | None:
+    """A mean over all rollouts counts a problem as often as it was sampled."""
+    unequal = getattr(method.curriculum, "unequal_groups", False) or getattr(
+        method.curriculum, "stops", False
+    )
+    if not unequal or method.reduction not in _OF_PROBLEMS:
+        return None
+    return RecipeError(
+        f"`curriculum: {_curriculum(recipe)}` gives problems groups of unequal sizes, and `reduction: "
+        f"{method.reduction}` weighs each problem by the size of its group.",
+        f"Set `reduction={_OF_PROBLEMS[method.reduction]}`, which is the same for groups of one size.",
+    )
+
+
+def stopped_groups(recipe: Recipe, method: Method) -> RecipeError | None:
+    """Weights for groups that stop by their rewards, or for groups that do not."""
+    links = getattr(method.credit, "links", (method.credit,))
+    stops = getattr(method.curriculum, "stops", False)
+    if stops and any(getattr(link, "fixed_groups", False) for link in links):
+        return RecipeError(
+            f"`credit: {_credit(recipe)}` counts the subsets of a group of a fixed size, and `curriculum: "
+            f"{_curriculum(recipe)}` stops a group by its rewards.",
+            "Use `credit: stopped_rloo`, or `curriculum: uniform`.",
+        )
+    if not stops and any(getattr(link, "of_stopped_groups", False) for link in links):
+        return RecipeError(
+            f"`credit: {_credit(recipe)}` weighs groups that stop by their rewards, and those of `curriculum: "
+            f"{_curriculum(recipe)}` do not.",
+            "Set `curriculum: early_stop`, or use `credit: rloo`.",
+        )
+    return None
+
+
+def signal_without_variance(recipe: Recipe, method: Method) -> RecipeError | None:
+    """To drop groups of equal rewards changes the objective, where credit learns from them."""
+    chosen = {choice.name for choice in recipe.selectors or ()}
+    if not (getattr(method.curriculum, "drops_zero_variance", False) or "zero_variance" in chosen):
+        return None
+    if method.credit is None or "values" in method.needs:
+        learns = method.episode.samples
+    else:
+        groups = torch.arange(2).repeat_interleave(recipe.num_generations)
+        learns = bool((method.credit(groups.double(), groups) != 0).any())
+    if not learns:
+        return None
+    return RecipeError(
+        f"Groups of equal rewards are dropped, but `credit: {_credit(recipe)}` learns from them: to drop them would "
+        "change what it ascends.",
+        "Use credit that compares the rollouts of a group, such as `rloo`, `grpo` or the published `maxrl`.",
     )
 
 
@@ -199,6 +288,13 @@ def two_numbers_for_one(recipe: Recipe, method: Method) -> RecipeError | None:
                 f"`curriculum.{key}` is the recipe's own `{key}`, which more than the curriculum reads.",
                 f"Set `{key}`.",
             )
+    for link in _links(recipe):
+        for key, own in {"num_generations": "num_generations", "per_round": "curriculum.round"}.items():
+            if key in link.options:
+                return RecipeError(
+                    f"`credit.{key}` is the recipe's own `{own}`, which the curriculum reads too.",
+                    f"Set `{own}`.",
+                )
     return None
 
 
@@ -263,6 +359,10 @@ REFUSED: tuple[Check, ...] = (
     no_credit,
     pass_rates_of_something_else,
     small_groups,
+    unasked_verdicts,
+    stopped_groups,
+    unequal_groups_weighed_by_size,
+    signal_without_variance,
     small_batch,
     empty_minibatches,
     weightless_kl,

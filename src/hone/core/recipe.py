@@ -21,7 +21,9 @@ from hone.core.guards import Guards
 from hone.core.options import TRUTH
 from hone.core.settings import Settings
 
-Reduction = Literal["token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_token_mean"]
+Reduction = Literal[
+    "token_mean", "sequence_mean", "sequence_sum", "problem_mean", "problem_sum", "problem_token_mean"
+]
 
 # Far beyond any run that was published. Without them a slip of the keyboard fills the memory before anything is said.
 MOST_PROBLEMS = MOST_SAMPLES = 1_000_000

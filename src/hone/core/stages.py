@@ -22,12 +22,17 @@ State = Mapping[str, Any]  # JSON values and tensors only
 
 @dataclass(frozen=True)
 class Request:
-    """One group of attempts that a curriculum asks for: `count` rollouts of `problem` under `variant`."""
+    """Attempts that a curriculum asks for: `count` rollouts of `problem` under `variant`, for `group`.
+
+    `drawn` are the trajectories that the group has already: the new ones are numbered after them, share their prompt
+    and have noise of their own.
+    """
 
     problem: Problem
     count: int
     group: int
     variant: int = 0
+    drawn: tuple[Trajectory, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,11 @@ class Context(Protocol):
 class Curriculum(Protocol):
     """Which problems next, and how many rollouts each."""
 
+    @property
+    def needs(self) -> frozenset[str]:
+        """What the loop must provide: `verdicts` on the trajectories of `so_far`, `rewards` in `observe`."""
+        ...
+
     def init(self, task: Task, seed: int) -> State:
         """The state before the first step."""
         ...
@@ -133,6 +143,10 @@ class Curriculum(Protocol):
 
     def observe(self, state: State, batch: Batch) -> State:
         """Learn from a finished batch."""
+        ...
+
+    def report(self, batch: Batch) -> Mapping[str, int]:
+        """What it did with a finished batch, for the step's line."""
         ...
 
 

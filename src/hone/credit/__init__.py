@@ -23,6 +23,8 @@ from hone.credit.shape import Scale as Scale
 from hone.credit.shape import centre as centre
 from hone.credit.shape import clip as clip
 from hone.credit.shape import scale as scale
+from hone.credit.stopped_rloo import StoppedRloo as StoppedRloo
+from hone.credit.stopped_rloo import stopped_rloo as stopped_rloo
 
 __all__ = [
     "Centre",
@@ -35,6 +37,7 @@ __all__ = [
     "Reinforce",
     "Rloo",
     "Scale",
+    "StoppedRloo",
     "centre",
     "clip",
     "gae",
@@ -44,4 +47,5 @@ __all__ = [
     "reinforce",
     "rloo",
     "scale",
+    "stopped_rloo",
 ]

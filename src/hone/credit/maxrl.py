@@ -130,6 +130,11 @@ class Maxrl:
         return self.floor > 0
 
     @property
+    def fixed_groups(self) -> bool:
+        """Whether the size of a group must not depend on its rewards: the weights of an order count subsets of it."""
+        return self.order is not None
+
+    @property
     def min_group(self) -> int:
         """Units a group needs: two for a baseline, or as many as the order."""
         return 2 if self.order is None else self.order

@@ -77,6 +77,7 @@ class PassAtK:
 
     needs: ClassVar[frozenset[str]] = frozenset()
     surrogate: ClassVar[bool] = False
+    fixed_groups: ClassVar[bool] = True  # the size of a group must not depend on its rewards
 
     def __post_init__(self) -> None:
         _check_k(self.k)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from hone.core.batch import Batch
-from hone.core.problem import Task, stable_hash
+from hone.core.problem import Problem, Task, stable_hash
 from hone.core.stages import Request, State
 from hone.core.trajectory import Trajectory
 
@@ -20,6 +21,8 @@ class Uniform:
     num_generations: int = 16
     problems_per_step: int = 8
     seed: int = 0
+
+    needs: ClassVar[frozenset[str]] = frozenset()
 
     def init(self, task: Task, seed: int) -> State:
         """No state: the order is a function of (seed, step)."""
@@ -33,12 +36,15 @@ class Uniform:
             return [], state
         first = (step - 1) * self.problems_per_step
         return [
-            Request(task.problem(self._index(first + i, task.size("train"))), self.num_generations, group=i)
+            Request(self.problem(task, first + i), self.num_generations, group=i)
             for i in range(self.problems_per_step)
         ], state
 
+    def problem(self, task: Task, position: int) -> Problem:
+        """The problem at `position` of the endless stream."""
+        return task.problem(self._index(position, task.size("train")))
+
     def _index(self, position: int, size: int | None) -> int:
-        """The index of the problem at `position` of the endless stream."""
         if size is None:
             return stable_hash("uniform", self.seed) % (1 << 40) + position
         epoch, within = divmod(position, size)
@@ -48,3 +54,7 @@ class Uniform:
     def observe(self, state: State, batch: Batch) -> State:
         """Nothing to learn."""
         return state
+
+    def report(self, batch: Batch) -> Mapping[str, int]:
+        """Nothing to tell."""
+        return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from hone.core.stages import Context, Request
@@ -17,8 +17,12 @@ class SingleTurn:
 
     async def __call__(self, request: Request, context: Context) -> list[Trajectory]:
         """`request.count` answers of the role `policy`."""
-        prompt = Segment(context.encode(request.problem.prompt), "prompt")
-        noise = context.noise.child(request.group)
+        first = len(request.drawn)
+        if first:
+            prompt = request.drawn[0].segments[0]
+        else:
+            prompt = Segment(context.encode(request.problem.prompt), "prompt")
+        noise = replace(context.noise.child(request.group), draw=first)
         answers = await context.role("policy").sample(prompt, request.count, context.params, noise)
         return [
             Trajectory(
@@ -26,7 +30,7 @@ class SingleTurn:
                 leaf=answer.segment,
                 text=context.decode(answer.segment.tokens),
                 finish_reason=answer.finish_reason,
-                labels={"group": request.group, "rollout": i, "variant": request.variant},
+                labels={"group": request.group, "rollout": first + i, "variant": request.variant},
             )
             for i, answer in enumerate(answers)
         ]

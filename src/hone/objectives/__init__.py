@@ -21,6 +21,7 @@ from hone.objectives.ppo_clip import PpoClip as PpoClip
 from hone.objectives.ppo_clip import ppo_clip as ppo_clip
 from hone.objectives.reductions import bind as bind
 from hone.objectives.reductions import problem_mean as problem_mean
+from hone.objectives.reductions import problem_sum as problem_sum
 from hone.objectives.reductions import problem_token_mean as problem_token_mean
 from hone.objectives.reductions import sequence_mean as sequence_mean
 from hone.objectives.reductions import sequence_sum as sequence_sum
@@ -50,6 +51,7 @@ __all__ = [
     "policy_gradient",
     "ppo_clip",
     "problem_mean",
+    "problem_sum",
     "problem_token_mean",
     "sequence_mean",
     "sequence_sum",

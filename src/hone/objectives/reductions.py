@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hone.core.counting import Counts
 from hone.core.errors import RecipeError, nearest
@@ -64,6 +64,24 @@ def sequence_sum(
     `seq-mean-token-sum-norm` (length = `loss_scale_factor`), `seq-mean-token-sum` (length = 1).
     """
     return _weights(torch.full_like(lengths, counts.rollouts), kept, rollout_of) / length
+
+
+def problem_sum(
+    rollout_of: Int[torch.Tensor, "tokens"],
+    lengths: Int[torch.Tensor, "rollouts"],
+    groups: Int[torch.Tensor, "rollouts"],
+    kept: Bool[torch.Tensor, "rollouts"],
+    counts: Counts,
+    *,
+    length: float,
+) -> Float[torch.Tensor, "tokens"]:
+    """Mean over problems of the mean over their rollouts of the sum over tokens, over a constant `length`.
+
+    `sequence_sum` where all groups are of one size, and like it the reduction under which outcome credit is the
+    gradient of its objective; here every problem counts once, whatever the size of its group.
+    """
+    siblings = _per_rollout(counts.rollouts_of, groups, counts)
+    return _weights(counts.problems * siblings, kept, rollout_of) / length
 
 
 def problem_mean(
@@ -122,16 +140,17 @@ _REDUCTIONS = {
     "problem_mean": problem_mean,
     "problem_token_mean": problem_token_mean,
 }
+_SUMS: dict[str, Callable[..., Any]] = {"sequence_sum": sequence_sum, "problem_sum": problem_sum}
 
 
 def bind(name: str, *, length: float) -> Callable[..., Float[torch.Tensor, "tokens"]]:
     """The reduction of that name, taking `(rollout_of, lengths, groups, kept, counts)`.
 
-    `length` is the constant of `sequence_sum`, normally max_completion_length, and read by no other.
+    `length` is the constant of `sequence_sum` and `problem_sum`, normally max_completion_length, and read by no other.
     """
     require("length", length, length > 0, "a positive number")
-    if name == "sequence_sum":
-        return partial(sequence_sum, length=length)
+    if name in _SUMS:
+        return partial(_SUMS[name], length=length)
     if name not in _REDUCTIONS:
-        raise RecipeError(f"`reduction` is {name!r}.", nearest(name, [*_REDUCTIONS, "sequence_sum"]))
+        raise RecipeError(f"`reduction` is {name!r}.", nearest(name, [*_REDUCTIONS, *_SUMS]))
     return _REDUCTIONS[name]

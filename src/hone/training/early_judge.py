@@ -49,6 +49,17 @@ class EarlyJudge:
         if self._work is not None:
             await self._work
 
+    async def settle(
+        self, trajectories: Sequence[Trajectory], trainer_state: Mapping[str, Any]
+    ) -> list[Verdict]:
+        """The verdicts of all that it was told of since it last settled, now; more may begin afterwards."""
+        await self.pause()
+        self._pausing = False
+        self._queue.clear()
+        return await self.score(
+            [t.problem for t in trajectories], [t.text for t in trajectories], trainer_state
+        )
+
     async def _judge_queue(self) -> None:
         start = self._breath = time.perf_counter()
         try:

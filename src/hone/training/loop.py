@@ -62,6 +62,7 @@ def one_step(s: Session) -> None:
     s.curriculum_state = s.method.curriculum.observe(s.curriculum_state, batch)
     s.step = step
     line = step_metrics(step, batch, tally, s.ledger, s.rate(max(0, s.ledger.updates - 1)), s.seconds)
+    line |= s.method.curriculum.report(batch)
     line |= {**spent(s.costs, s.ledger), **s.guards.line()}
     if s.method.episode.samples:
         line["policy/lag"] = behind

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
 from hone.compute.ledger import Ledger
 from hone.core.batch import Batch
-from hone.core.packed import compact, segment_max, segment_min, segment_size
+from hone.core.packed import compact, segment_max, segment_mean, segment_min, segment_size
 from hone.training.tally import Tally
 
 Line = dict[str, float | int | list[int] | None]
@@ -77,7 +78,23 @@ def _groups(batch: Batch) -> Line:
     }
     line |= {f"groups/{name}": float(mask.double().mean()) for name, mask in shares.items()}
     right = segment_size(ok[rewards >= 1], count)
-    return line | {"groups/correct": right.tolist(), "groups/judged": size.tolist()}
+    line |= {"groups/correct": right.tolist(), "groups/judged": size.tolist()}
+    return line | _signal(batch, ok, rewards, count, shares["no_signal"])
+
+
+def _signal(batch: Batch, ok: Tensor, rewards: Tensor, count: int, without: Tensor) -> Line:
+    """What the step's tokens bought: the share of groups with signal, and their signal for each sampled token.
+
+    The signal of a group is Σ_i (r_i − mean r)²: its expectation is (N − 1) p (1 − p), what N rollouts can tell of the
+    direction from wrong answers to right ones. It reads rewards alone, so that it compares curricula under any credit
+    piece: one that scales advantages would call every mixed group alike.
+    """
+    centred = rewards - segment_mean(rewards, ok, count)[ok]
+    tokens = int(batch.lengths.sum())
+    return {
+        "signal/groups": 1 - float(without.double().mean()),
+        "signal/per_token": float((centred**2).sum()) / tokens if tokens else None,
+    }
 
 
 def _updates(tally: Tally) -> Line:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hone.core.batch import Batch
-from hone.core.stages import State
+from hone.core.errors import RecipeError
+from hone.core.method import Method
+from hone.core.stages import Judge, State
 from hone.core.trajectory import Trajectory
 from hone.training.context import StepContext
 from hone.training.early_judge import EarlyJudge
@@ -53,6 +55,16 @@ def episode_context(s: Session, context: StepContext) -> StepContext:
     return replace(context, judge=s.judge, roles={**context.roles, "policy": role})
 
 
+def check_verdicts(method: Method, judge: Judge) -> None:
+    """Raise RecipeError for a curriculum that asks for verdicts between draws, and a judge that wants all at once."""
+    if "verdicts" in method.curriculum.needs and not judge.independent:
+        raise RecipeError(
+            "The curriculum goes by the verdicts of what a step has sampled so far, and this reward is a function that "
+            "takes all completions of a step at once and may compare them.",
+            "Use a reward that takes one completion, or `curriculum: uniform`.",
+        )
+
+
 async def _draw(s: Session, step: int, context: StepContext) -> Drawn:
     early = context.judge if isinstance(context.judge, EarlyJudge) else None
     state, trajectories = s.curriculum_state, list[Trajectory]()
@@ -60,9 +72,15 @@ async def _draw(s: Session, step: int, context: StepContext) -> Drawn:
         requests, state = s.method.curriculum.draw(state, s.task, step, trajectories)
         if not requests:
             break
-        trajectories += await episodes(
+        found = await episodes(
             requests, s.method.episode, context, s.engine, early.begin if early is not None else None
         )
+        if "verdicts" in s.method.curriculum.needs:
+            assert early is not None  # `check_verdicts` has refused every other judge
+            verdicts = await early.settle(found, {"global_step": step})
+            found = [replace(t, verdict=v) for t, v in zip(found, verdicts, strict=True)]
+        trajectories += found
+    trajectories.sort(key=lambda t: (t.labels["group"], t.labels["rollout"]))
     if early is not None:
         await early.pause()
         s.seconds["reward_overlapped"] = early.seconds

@@ -42,7 +42,7 @@ from hone.training.planning import adopt, plan_of, settle
 from hone.training.planning import notes as plan_notes
 from hone.training.progress import Progress
 from hone.training.retention import Best, better
-from hone.training.sampling import Drawn
+from hone.training.sampling import Drawn, check_verdicts
 from hone.training.snapshot import SnapshotEngine
 from hone.training.stopping import Stop
 from hone.training.update import UpdateSettings
@@ -281,6 +281,7 @@ def open_session(
     if note:
         progress.note(note)
     judge = build_judge(task, reward or recipe.reward)
+    check_verdicts(method, judge)
     if note := notice(judge):
         progress.note(note)
     plan = plan_of(recipe, method, task, policy)
