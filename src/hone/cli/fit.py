@@ -61,10 +61,10 @@ def fit(
 ) -> None:
     """Fit reward against compute: where each recipe ends, how fast it gets there, and which wins at which budget.
 
-    Runs of one recipe but for the seed are one curve, R(C) = R0 + (A - R0) / (1 + (C_mid / C)^B): A is the asymptote, B
-    the efficiency, C_mid the compute at half way. Readings are the pass rates of fresh problems before each update, or
-    evaluations where a task repeats its problems. Intervals are 95%, from redrawing seeds and readings. A curve that the
-    data do not pin down says why; predictions further beyond the data than `--beyond` are refused.
+    Runs of one recipe but for the seed are one curve, R(C) = R0 + (A - R0) / (1 + (C_mid / C)^B): A is the asymptote,
+    B the efficiency, C_mid the compute at half way. Readings are the pass rates of fresh problems before each update,
+    or evaluations where a task repeats its problems. Intervals are 95%, from redrawing seeds and readings. A curve that
+    the data do not pin down says why; predictions further beyond the data than `--beyond` are refused.
 
     Examples:
 
@@ -162,9 +162,7 @@ def _checks(found: Mapping[str, Any]) -> None:
     )
     for row in found["recipes"]:
         missed = [points(one["end"]) if "end" in one else "–" for one in row["held_out"]]
-        shown.add_row(
-            terminal.safe(row["recipe"]), *missed, f"at most {points(row['record_bias']['end']['value'])}"
-        )
+        shown.add_row(terminal.safe(row["recipe"]), *missed, points(row["record_bias"]["end"]["value"]))
     terminal.show_figures(shown)
 
 
