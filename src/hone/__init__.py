@@ -9,7 +9,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hone.core.openmp import limit_spinning
+
 __version__ = "0.1.0"
+
+limit_spinning()  # before anything imports torch, which loads what reads it
 
 if TYPE_CHECKING:
     from hone import compute as compute

@@ -114,6 +114,22 @@ def test_the_run_folder_is_as_documented(ten_steps):
     hone.train(ten_steps.recipe() | {"steps": 0}, out=ten_steps.path.parent / "again")
 
 
+def test_what_a_run_spent_is_in_its_lines_and_its_summary(tmp_path):
+    run = hone.train(tiny(steps=2, price_per_hour=3600.0), out=tmp_path / "run")
+    first, last = run.metrics()
+    phases = ("sampling", "scoring", "training")
+    for line in (first, last):
+        assert line["flops"] == sum(line[f"flops/{phase}"] for phase in phases)
+        assert line["flops/scoring"] == 0 < line["flops/sampling"] < line["flops/training"]
+        assert line["bytes/sampling"] > 0 < line["bytes/training"]
+    assert last["flops"] > first["flops"]
+    summary = json.loads((run.path / "summary.json").read_text(encoding="utf-8"))
+    assert summary["flops"] == last["flops"]
+    assert summary["price"] == pytest.approx(summary["seconds"], abs=0.01)
+    by_phase = summary["seconds_by_phase"]
+    assert by_phase["sample"] + by_phase["train"] <= by_phase["step"] <= summary["seconds"]
+
+
 def test_a_budget_of_sampled_tokens_ends_the_run(tmp_path):
     run = hone.train(tiny(steps=50, max_sampled_tokens=150), out=tmp_path / "run")
     totals = [line["sampled_tokens"] for line in run.metrics()]

@@ -110,9 +110,19 @@ def decode_step_bytes(
     return decoder.weights * weight_bytes + decoder.cache * cache_bytes * (sum(own) + sum(prefixes))
 
 
-def sampling_work(
-    decoder: Decoder, prompts: Sequence[int], lengths: Sequence[Sequence[int]], number_bytes: int
-) -> Work:
+@dataclass(frozen=True)
+class Reading:
+    """What sampling has to compute and read, counted without a model: tokens that pass through the layers, tokens whose
+    logits are wanted, pairs of attention, passes that read all weights, and tokens of caches that are read."""
+
+    tokens: int
+    predictions: int
+    pairs: int
+    passes: int
+    cache: int
+
+
+def sampling_reading(prompts: Sequence[int], lengths: Sequence[Sequence[int]]) -> Reading:
     """The least that sampling takes: `lengths[p]` tokens of each rollout below a prompt of `prompts[p]` tokens.
 
     Prompts are computed once; all rollouts run side by side from the first step on and none waits for a place. A
@@ -121,11 +131,19 @@ def sampling_work(
     every = [length for group in lengths for length in group]
     pairs = sum(causal_pairs(p) for p in prompts)
     pairs += sum(causal_pairs(n - 1, p) for p, group in zip(prompts, lengths, strict=True) for n in group)
-    flops = decoder.forward_flops(sum(prompts) + sum(every) - len(every), sum(every), pairs)
-    caches = sum(causal_pairs(n - 1) for n in every)
-    caches += sum(p * (max(group) - 1) for p, group in zip(prompts, lengths, strict=True))
+    cache = sum(causal_pairs(n - 1) for n in every)
+    cache += sum(p * (max(group) - 1) for p, group in zip(prompts, lengths, strict=True))
     passes = max(every)  # the prompts' and one for each further token of the longest rollout
-    return Work(flops, number_bytes * (passes * decoder.weights + caches * decoder.cache))
+    return Reading(sum(prompts) + sum(every) - len(every), sum(every), pairs, passes, cache)
+
+
+def sampling_work(
+    decoder: Decoder, prompts: Sequence[int], lengths: Sequence[Sequence[int]], number_bytes: int
+) -> Work:
+    """What `sampling_reading` comes to with this decoder, whose weights and caches have numbers of `number_bytes`."""
+    least = sampling_reading(prompts, lengths)
+    flops = decoder.forward_flops(least.tokens, least.predictions, least.pairs)
+    return Work(flops, number_bytes * (least.passes * decoder.weights + least.cache * decoder.cache))
 
 
 def rollout_flops(decoder: Decoder, prompts: Sequence[int], lengths: Sequence[Sequence[int]]) -> int:

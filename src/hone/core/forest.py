@@ -50,6 +50,12 @@ class Forest:
         """Tokens that are computed."""
         return len(self.tokens)
 
+    @property
+    def pairs(self) -> int:
+        """Tokens that all tokens read in attention: each its ancestors, and its own segment up to itself."""
+        own = sum(length * (length + 1) // 2 for _, length in self.segments)
+        return own + sum(len(f.context) * len(f.queries) for f in self.families)
+
 
 def pack(trajectories: Sequence[Trajectory]) -> Forest:
     """Store every distinct segment of `trajectories` once: children after their parent, siblings side by side.

@@ -161,6 +161,11 @@ class Recipe(Settings):
     max_error_share: float = Field(
         0.1, ge=0, le=1, description="stop when more of a step's verdicts are errors"
     )
+    price_per_hour: float | None = Field(
+        None,
+        ge=0,
+        description="what an hour of this machine costs, in any currency; counted, and decides nothing",
+    )
     seed: int = Field(0, ge=0, le=LARGEST_SEED)
     eval: EvalSettings = EvalSettings()  # type: ignore[call-arg]
     checkpoint: CheckpointSettings = CheckpointSettings()  # type: ignore[call-arg]

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 import torch
 
 from hone.core.errors import EngineError
+from hone.core.openmp import end_helpers
 from hone.core.sampling import Completion, SampledPolicy, SampleRequest
-from hone.core.threads import end_helpers, worker
+from hone.core.threads import worker
 from hone.engines.checks import check_request
 from hone.kernels.shortage import first_line, out_of_memory, release
 

@@ -54,4 +54,7 @@ def use_torch_threads() -> None:
 
     config: Any = numba.config
     config.THREADING_LAYER = "omp"
-    numba.set_num_threads(min(torch.get_num_threads(), config.NUMBA_NUM_THREADS))
+    threads = torch.get_num_threads()
+    numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:  # numba's first call gives this thread all that it may launch
+        torch.set_num_threads(threads)

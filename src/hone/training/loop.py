@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hone.compute.spending import spent
 from hone.core.batch import Batch, collect
+from hone.training.charging import charge_evaluation, charge_step
 from hone.training.context import StepContext
 from hone.training.evaluate import evaluate, sample_line, sample_lines
 from hone.training.guards.acting import guarded_update
@@ -60,7 +62,7 @@ def one_step(s: Session) -> None:
     s.curriculum_state = s.method.curriculum.observe(s.curriculum_state, batch)
     s.step = step
     line = step_metrics(step, batch, tally, s.ledger, s.rate(max(0, s.ledger.updates - 1)), s.seconds)
-    line |= s.guards.line()
+    line |= {**spent(s.costs, s.ledger), **s.guards.line()}
     if s.method.episode.samples:
         line["policy/lag"] = behind
         s.folder.append("samples.jsonl", [sample_line(t, step, "train") for t in batch.trajectories[:1]])
@@ -72,16 +74,8 @@ def gather(s: Session, step: int, context: StepContext) -> Batch:
     """The rollouts of a step as a batch; every answer is charged to the ledger."""
     drawn = sample(s, step, context)
     trajectories, s.curriculum_state = drawn.trajectories, drawn.state
-    batch = collect(trajectories)
-    prompts = {t.segments[0]: len(t.segments[0].tokens) for t in trajectories}
-    needed = sum(len(t.segments[0].tokens) for t in trajectories)
-    s.ledger.add(
-        rollouts=len(trajectories),
-        prompt_tokens=sum(prompts.values()),
-        shared_prompt_tokens=needed - sum(prompts.values()),
-        sampled_tokens=int(batch.lengths.sum()) if s.method.episode.samples else 0,
-    )
-    return batch
+    charge_step(s.ledger, trajectories, s.method.episode.samples)
+    return collect(trajectories)
 
 
 def measure(s: Session) -> None:
@@ -105,7 +99,7 @@ def measure(s: Session) -> None:
             budget=s.budget,
             run=s.stop.run,
         )
-    s.ledger.add(eval_tokens=result.line["tokens"])
+    charge_evaluation(s.ledger, result.trajectories)
     counts = {"rollouts": s.ledger.rollouts, "sampled_tokens": s.ledger.sampled_tokens}
     weights = weights_line(s.policy, s.engine)
     line = {"step": s.step, **counts, **weights, **result.line, "time/eval": round(s.seconds["eval"], 4)}

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from hone.training.session import Session
 
 # Keys that may change between a run and its resumption: they decide when it ends, what is written beside it, what
-# guards do, whether code of the model may run, and how a batch is cut to fit into memory, which moves a result by its
-# rounding alone.
+# guards do, what its time is said to cost, whether code of the model may run, and how a batch is cut to fit into
+# memory, which moves a result by its rounding alone.
 RESUMABLE = (
     *("steps", "max_sampled_tokens", "eval", "checkpoint", "guards", "max_error_share", "device"),
-    "trust_remote_code",
+    *("trust_remote_code", "price_per_hour"),
     *SETTLED,
 )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hone import __version__
+from hone.compute.spending import spent
 from hone.core.recipe import Recipe
 from hone.training import data
 from hone.training.disk import named, write_whole
@@ -126,13 +127,29 @@ def _finished(session: Session) -> bool:
 def _summarise(session: Session) -> None:
     """Write summary.json: what ran, to which step, at what cost. Lines of logs that still wait are written first."""
     session.folder.flush()
+    rate = session.recipe.price_per_hour
     body = {
         "formula": session.method.formula(),
         "hone": __version__,
         "step": session.step,
         "seconds": round(session.elapsed, 2),
+        "seconds_by_phase": phase_seconds(session.folder),
+        "price": None if rate is None else round(session.elapsed / 3600 * rate, 4),
         "finished": True,
         **session.ledger.state(),
+        **spent(session.costs, session.ledger),
+        "flops/eval": None if session.costs is None else session.costs.flops(session.ledger)["eval"],
         "shortages": session.shortages,
     }
     write_whole(session.folder.path / SUMMARY, json.dumps(body, indent=2) + "\n")
+
+
+def phase_seconds(folder: RunFolder) -> dict[str, float]:
+    """Seconds of each phase, of the steps and evaluations that the run consists of; work that was lost is not in it."""
+    total: dict[str, float] = {}
+    for line in [*folder.read("metrics.jsonl"), *folder.read("eval.jsonl")]:
+        for key, value in line.items():
+            if key.startswith("time/"):
+                name = key.removeprefix("time/")
+                total[name] = total.get(name, 0.0) + value
+    return {name: round(value, 2) for name, value in total.items()}

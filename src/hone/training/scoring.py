@@ -75,5 +75,9 @@ def _score_rest(
         logprobs = scores.logprobs.cpu().split(lengths)
         predicted = scores.values.cpu().split(lengths) if scores.values is not None else [None] * len(cut)
         parts.update(zip((left[i] for i in cut), zip(logprobs, predicted)))
-        ledger.add(scored_tokens=forest.num_stored)
+        ledger.add(
+            scored_tokens=forest.num_stored,
+            scored_predictions=len(forest.action_index),
+            scored_pairs=forest.pairs,
+        )
     return None

@@ -13,6 +13,7 @@ import torch
 from hone.catalog import build_method
 from hone.compute import Ledger
 from hone.compute.memory import MemoryPlan
+from hone.compute.spending import Costs
 from hone.core.errors import RecipeError
 from hone.core.method import Method
 from hone.core.noise import NoiseKey
@@ -28,6 +29,7 @@ from hone.training import checkpoint, retention
 from hone.training import resume as resuming
 from hone.training.ahead import Ahead
 from hone.training.budget import Shortage, TokenBudget
+from hone.training.charging import costs_of
 from hone.training.context import PolicyRole, StepContext
 from hone.training.data import Data, prepare
 from hone.training.early_judge import EarlyJudge
@@ -78,6 +80,7 @@ class Session:
     plan: MemoryPlan
     budget: TokenBudget
     guards: Watch
+    costs: Costs | None  # of the model's passes; None for an architecture whose costs are not known
     ledger: Ledger = field(default_factory=Ledger)
     step: int = 0
     working_on: int = 0  # the step that is being computed; 0 before the first
@@ -285,6 +288,9 @@ def open_session(
     for note in plan_notes(plan):
         progress.note(note)
     policy.recompute = plan.recompute
+    costs = costs_of(policy, plan)
+    if costs is None:
+        progress.note(f"FLOPs are not counted: what `{policy.model.config.model_type}` costs is not known")
     opening: dict[str, float] = {}
     if recipe.compile:
         opening["compile"] = sum(
@@ -295,8 +301,8 @@ def open_session(
         recipe, method, task, eval_task, judge, build_judge(eval_task, reward or recipe.reward), policy, reference,
         engine, optimizer, folder, progress,
         curriculum_state=method.curriculum.init(task, recipe.seed), data=data,
-        plan=plan, budget=TokenBudget(plan.max_tokens), guards=watch(recipe, policy), opening=opening,
-        stop=stop or Stop(),
+        plan=plan, budget=TokenBudget(plan.max_tokens), guards=watch(recipe, policy), costs=costs,
+        opening=opening, stop=stop or Stop(),
     )  # fmt: skip
     session.budget.tell = session.tokens_ran_out
     engine.on_shortage = session.slots_ran_out

@@ -116,7 +116,7 @@ def _gradient(
             policy, method, batch, temperature, budget.tokens, spent, attempt, first_pass, check
         )
         if found is None:
-            ledger.add(trained_tokens=spent.trained_tokens, shared_trained_tokens=spent.shared_trained_tokens)
+            ledger.merge(spent)
             return attempt
         ledger.add(lost_tokens=spent.trained_tokens + found.tokens)
         optimizer.zero_grad(set_to_none=True)  # before the budget gives memory back
@@ -164,7 +164,13 @@ def _microbatch(
     torch.stack(list(parts.values())).sum().backward()
     tally.observe(method, scores, micro, parts, first_pass)
     unshared = sum(sum(len(s.tokens) for s in t.segments) for t in micro.trajectories)
-    ledger.add(trained_tokens=forest.num_stored, shared_trained_tokens=unshared - forest.num_stored)
+    ledger.add(
+        trained_tokens=forest.num_stored,
+        trained_predictions=len(forest.action_index),
+        trained_pairs=forest.pairs,
+        training_passes=1,
+        shared_trained_tokens=unshared - forest.num_stored,
+    )
 
 
 def _step(optimizer: torch.optim.Optimizer) -> None:

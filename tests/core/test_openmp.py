@@ -1,4 +1,4 @@
-"""Idle threads end their OpenMP helpers, and start them again."""
+"""Helpers of idle threads end and come back; how long they spin is limited where that still can be done."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from hone.core import openmp
+
 PROGRAM = """
-import os, torch
-from hone.core.threads import end_helpers
+import hone, os, torch
+from hone.core.openmp import end_helpers
 count = lambda: len(os.listdir("/proc/self/task"))
 torch.set_num_threads(4)
 x = torch.randn(400, 400)
@@ -36,3 +38,26 @@ def test_helpers_end_and_come_back() -> None:
     assert int(again) == int(with_helpers)
     assert right == "True"
     assert int(without) <= int(before)
+
+
+@pytest.mark.parametrize(
+    ("loaded", "chosen", "spins"),
+    [
+        (False, {}, "3000"),
+        (False, {"GOMP_SPINCOUNT": "10"}, "10"),
+        (False, {"OMP_WAIT_POLICY": "active"}, None),
+        (True, {}, None),
+        (True, {"GOMP_SPINCOUNT": "10"}, "10"),
+    ],
+)
+def test_spinning_is_limited_where_it_still_can_be(
+    loaded: bool, chosen: dict[str, str], spins: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in chosen.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "modules", {"torch": pytest} if loaded else {})
+    openmp.limit_spinning()
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
