@@ -34,7 +34,7 @@ LAZY = """
 import sys
 from typer.testing import CliRunner
 from hone.cli.main import app
-helps = (["--help"], ["train", "--help"], ["plan", "--help"])
+helps = (["--help"], ["train", "--help"], ["sweep", "--help"], ["fit", "--help"], ["plan", "--help"])
 for words in (*helps, ["methods"], ["methods", "rloo"], ["recipes", "demo"], ["doctor"]):
     result = CliRunner().invoke(app, words)
     assert result.exit_code in ((0, 1) if words == ["doctor"] else (0,)), (words, result.output)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hone.cli import frontier, terminal
+from hone.cli.limits import gap, share
 
 
 class UnitChoice(StrEnum):
@@ -61,10 +62,10 @@ def fit(
 ) -> None:
     """Fit reward against compute: where each recipe ends, how fast it gets there, and which wins at which budget.
 
-    Runs of one recipe but for the seed are one curve, R(C) = R0 + (A - R0) / (1 + (C_mid / C)^B): A is the asymptote, B
-    the efficiency, C_mid the compute at half way. Readings are the pass rates of fresh problems before each update, or
-    evaluations where a task repeats its problems. Intervals are 95%, from redrawing seeds and readings. A curve that the
-    data do not pin down says why; predictions further beyond the data than `--beyond` are refused.
+    Runs of one recipe but for the seed are one curve, R(C) = R0 + (A - R0) / (1 + (C_mid / C)^B): A is the asymptote,
+    B the efficiency, C_mid the compute at half way. Readings are the pass rates of fresh problems before each update,
+    or evaluations where a task repeats its problems. Intervals are 95%, from redrawing seeds and readings. A curve that
+    the data do not pin down says why; predictions further beyond the data than `--beyond` are refused.
 
     Examples:
 
@@ -132,7 +133,7 @@ def _standings(found: Mapping[str, Any]) -> None:
         verdict = "real" if row["real"] else "undecided"
         shown.add_row(
             f"{row['compute']:,.0f}", f"{row['times_the_data']:.2g}×", terminal.safe(row["order"][0]),
-            frontier.share(row["rewards"][0]), frontier.gap(row["lead"]), verdict,
+            share(**row["rewards"][0]), gap(**row["lead"]), verdict,
         )  # fmt: skip
     terminal.show_figures(shown)
     for row in found["efficiency"]:
@@ -148,7 +149,12 @@ def _predictions(found: Mapping[str, Any]) -> None:
     for row in found["recipes"]:
         for one in row["predictions"]:
             times = f"{one['times_the_data']:.2g}×" if one["times_the_data"] > 1 else "within"
-            shown.add_row(terminal.safe(row["recipe"]), f"{one['compute']:,.0f}", times, frontier.share(one))
+            shown.add_row(
+                terminal.safe(row["recipe"]),
+                f"{one['compute']:,.0f}",
+                times,
+                share(one["value"], one["low"], one["high"]),
+            )
     terminal.show_figures(shown)
 
 
@@ -162,9 +168,7 @@ def _checks(found: Mapping[str, Any]) -> None:
     )
     for row in found["recipes"]:
         missed = [points(one["end"]) if "end" in one else "–" for one in row["held_out"]]
-        shown.add_row(
-            terminal.safe(row["recipe"]), *missed, f"at most {points(row['record_bias']['end']['value'])}"
-        )
+        shown.add_row(terminal.safe(row["recipe"]), *missed, points(row["record_bias"]["end"]["value"]))
     terminal.show_figures(shown)
 
 

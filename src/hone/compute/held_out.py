@@ -10,6 +10,7 @@ import numpy as np
 
 from hone.compute.curve_search import Form
 from hone.compute.reward_curve import fit_reward_curve
+from hone.compute.scatter import scatter, variance
 from hone.compute.series import Series, check_comparable
 from hone.core.errors import DataError
 
@@ -21,9 +22,9 @@ EARLY = 1 / 16  # of the largest compute, which a fit without the early readings
 class HeldOut:
     """The prediction of readings beyond `fitted_to` compute by a fit to those from `fitted_from` up to there.
 
-    `rmse` is between predictions and `held` held-out readings, `noise` the most it would be if the prediction were
-    the truth: the binomial noise of one rollout a problem. `bias` is the mean of prediction minus reading, and `end` that over the
-    last eighth of compute. All in reward, weighted by problems.
+    `rmse` is between predictions and `held` held-out readings; `noise` is what it would be if the prediction were the
+    truth and readings scattered around it as the fitted ones do around theirs. `bias` is the mean of prediction minus
+    reading, and `end` that over the last eighth of compute. All in reward, weighted by problems.
     """
 
     form: Form
@@ -46,9 +47,9 @@ def hold_out(
 ) -> HeldOut:
     """Fit the readings of a recipe's runs up to half of the largest compute, and predict the rest.
 
-    With `early` False, readings below 1/16 of the largest compute are left out of the fit (ScaleRL leaves out the first
-    epoch); they still tell R0. `r0` is as for `fit_reward_curve`. Source: ScaleRL (arXiv 2510.13786). DataError if a
-    half has too few readings.
+    With `early` False, readings below 1/16 of the largest compute are left out of the fit (ScaleRL leaves out the
+    first epoch); they still tell R0. `r0` is as for `fit_reward_curve`. Source: ScaleRL (arXiv 2510.13786). DataError
+    if a half has too few readings.
     """
     check_comparable(series)
     compute, reward, problems = (
@@ -67,7 +68,8 @@ def hold_out(
     predicted = np.asarray(fit.reward_at(compute[rest]))
     gap, weight = predicted - reward[rest], problems[rest]
     late = compute[rest] > 7 / 8 * largest
-    inner = np.clip(predicted, 0, 1)
+    used = first & (compute >= start) & (compute > 0)
+    spread = scatter(reward[used], fit.reward_at(compute[used]), problems[used])
     return HeldOut(
         form=form,
         fitted_from=start,
@@ -75,7 +77,7 @@ def hold_out(
         fitted=int((first & (compute >= start)).sum()),
         held=int(rest.sum()),
         rmse=float(np.sqrt(np.average(gap**2, weights=weight))),
-        noise=float(np.sqrt(np.average(inner * (1 - inner) / weight, weights=weight))),
+        noise=float(np.sqrt(spread * np.average(variance(predicted) / weight, weights=weight))),
         bias=float(np.average(gap, weights=weight)),
         end=float(np.average(gap[late], weights=weight[late])),
     )

@@ -14,6 +14,7 @@ from hone.compute.comparing import compare_efficiency, standing_at
 from hone.compute.curve_search import Form
 from hone.compute.held_out import hold_out
 from hone.compute.reward_curve import MAX_EXTRAPOLATION
+from hone.compute.scatter import scatter
 from hone.compute.series import Series, Unit
 from hone.core.errors import DataError
 from hone.evals import Interval, wilson
@@ -47,11 +48,12 @@ def fit_runs(
 ) -> dict[str, Any]:
     """Fit reward against compute to run folders and sweep folders; runs of one recipe but for the seed are one curve.
 
-    `recipes` has for each: its `runs`, parameters with 95% intervals, `predictions` at the budgets `at` (by default twice
-    the largest compute), `held_out` errors of curves through the first half, and `record_bias`, the upward bias of a
-    frontier of raw records. `standings` are the recipes at several budgets, best first, with the difference of the first
-    two; `efficiency` compares B of recipes whose asymptotes agree; `frontier` is that of `frontier_of`, None where
-    neither `num_generations` nor `problems_per_step` varies. `left_out` maps a recipe that cannot be fitted to why.
+    `recipes` has for each: its `runs`, parameters with 95% intervals, `predictions` at the budgets `at` (by default
+    twice the largest compute), `held_out` errors of curves through the first half, and `record_bias`, the upward bias
+    of a frontier of raw records. `standings` are the recipes at several budgets, best first, with the difference of the
+    first two; `efficiency` compares B of recipes whose asymptotes agree; `frontier` is that of `frontier_of`, None
+    where neither `num_generations` nor `problems_per_step` varies. `left_out` maps a recipe that cannot be fitted to
+    why.
 
     Where several recipes begin with the same model and task, R0 is what all their runs read before the first update.
     Raises DataError for a budget more than `beyond` times the largest compute, and if no recipe can be fitted.
@@ -91,7 +93,7 @@ def fit_runs(
         "recipes": recipes,
         "standings": _standings(curves, [share * largest for share in SHARES] + budgets, beyond),
         "efficiency": _efficiency(curves, form),
-        "frontier": _frontier([run.series for cell in curves for run in groups[cell]]),
+        "frontier": _frontier([run.series for cell in curves for run in groups[cell]], resamples // 2),
         "left_out": left_out,
     }
 
@@ -161,13 +163,15 @@ def _held_out(series: Sequence[Series], r0: float | Literal["fit"] | None) -> li
 def _record_bias(series: Sequence[Series]) -> dict[str, Any]:
     """How far noise lifts the frontier of raw records above a smooth curve through the same readings.
 
-    A reading's noise is taken as that of one rollout a problem, so with many of them this is an upper bound.
+    A reading is redrawn from as many single rollouts as have the scatter that is seen around the curve.
     """
     compute, reward, problems = (
         np.concatenate([getattr(run, name) for run in series]) for name in ("compute", "reward", "problems")
     )
     smooth = fit_reward_curve(compute, reward, unit=series[0].unit, form="sigmoid", problems=problems)
-    found = record_bias(compute, np.clip(smooth.reward_at(compute), 0, 1), problems)
+    truth = np.clip(smooth.reward_at(compute), 0, 1)
+    rollouts = np.maximum(np.round(problems / scatter(reward, truth, problems)), 1).astype(int)
+    found = record_bias(compute, truth, rollouts)
     return {"end": found.end.as_dict(), "mean": found.mean.as_dict()}
 
 
@@ -205,8 +209,8 @@ def _efficiency(curves: Mapping[str, RecipeCurve], form: Form) -> list[dict[str,
     return out
 
 
-def _frontier(series: Sequence[Series]) -> dict[str, Any] | None:
+def _frontier(series: Sequence[Series], resamples: int) -> dict[str, Any] | None:
     try:
-        return frontier_of(series)
+        return frontier_of(series, resamples)
     except DataError:  # one setting alone, or runs too short, which `left_out` says
         return None

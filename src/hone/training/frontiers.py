@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from hone.compute import AllocationFit, Frontier, frontier
 from hone.compute.envelope import Track
+from hone.compute.frontier import Key
 from hone.compute.series import Series
 from hone.core.errors import DataError
 from hone.training.cells import BATCH
@@ -21,18 +22,24 @@ def frontier_of(series: Sequence[Series], resamples: int = RESAMPLES) -> dict[st
 
     `best` is the envelope over cells: with every budget goes the cell that reaches most, and `steps` follow from it
     where the unit is rollouts. `pooled` are n* and B_p* alone, each over all values of the other. A point has `value`,
-    `low`, `high` (95%, by bootstrap) and `identified`: False where the interval spans everything that was measured up to
-    that budget. Raises DataError where neither key was varied, or runs are too short for a curve.
+    `low`, `high` (95%, by bootstrap) and `identified`: False where the interval spans everything that was measured up
+    to that budget. Raises DataError where neither key was varied, or runs are too short for a curve.
     """
-    varied = [key for key in BATCH if len({getattr(one, key) for one in series}) > 1]
+    varied: list[Key] = [key for key in BATCH if len({getattr(one, key) for one in series}) > 1]
     if not varied:
         raise DataError(
             "All runs have one num_generations and one problems_per_step, so they have no frontier.",
             "Sweep one of them.",
         )
     free = frontier(series, by=varied[0], others="best", resamples=resamples)
-    keys = [*varied, *(["steps"] if series[0].unit == "rollouts" else [])]
-    pooled = {key: frontier(series, by=key, resamples=resamples) for key in varied}
+    keys: list[Literal[Key, "steps"]] = [*varied]
+    if series[0].unit == "rollouts":
+        keys.append("steps")
+    alone = len({one.cell for one in series}) == len({getattr(one, varied[0]) for one in series})
+    pooled = {
+        key: free if alone and key == varied[0] else frontier(series, by=key, resamples=resamples)
+        for key in varied
+    }
     return {
         "unit": free.unit,
         "metric": free.metric,

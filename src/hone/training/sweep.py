@@ -64,8 +64,9 @@ def run_sweep(
     reuse: Sequence[Path] = (),
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Run what is not finished of a plan; returns the content of sweep.json, which is written after every run and has the
-    frontier of `frontier_of` at the end, where cells differ in `num_generations` or `problems_per_step`.
+    """Run what is not finished of a plan; returns the content of sweep.json, which is written after every run.
+
+    At the end it has the frontier of `frontier_of` as well, where cells differ in a key of BATCH.
 
     Runs lie in `out`/runs/<cell>/seed<k> and take turns seed by seed, so that an interrupted sweep has whole grids;
     `workers` processes of one thread run at a time. Finished runs of the folder are taken, and those within the folders
@@ -109,21 +110,20 @@ def _run(
     )
     failures: dict[str, str] = {}
 
-    def write() -> dict[str, Any]:
-        content = _content(plan, out, arms, before, failures)
-        write_whole(out / SWEEP, json.dumps(content, indent=2) + "\n")
-        return content
+    def write(_: Arm | None = None) -> None:
+        _write(out, _content(plan, out, arms, before, failures))
 
     write()
     watch = Watch(arms, plan.budget.unit if plan.budget else "rollouts", tell) if stop_dominated else None
-    pool = Workers(workers, tell, after=lambda arm: write() and None)
+    pool = Workers(workers, tell, after=write)
     if watch is not None:
         tell(f"dominated runs are stopped: {RULE}")
         pool.unwanted = watch.unwanted
     failures.update(pool.run(waiting))
-    content = write()
+    write()
+    content = _content(plan, out, arms, before, failures)
     content["frontier"] = _frontier(plan, out, tell)
-    write_whole(out / SWEEP, json.dumps(content, indent=2) + "\n")
+    _write(out, content)
     if failures and not content["runs"]:
         first = next(iter(failures))
         raise CheckpointError(
@@ -153,6 +153,10 @@ def _content(
         "failures": dict(failures),
         "frontier": None,
     }
+
+
+def _write(out: Path, content: dict[str, Any]) -> None:
+    write_whole(out / SWEEP, json.dumps(content, indent=2) + "\n")
 
 
 def _frontier(plan: SweepPlan, out: Path, tell: Callable[[str], None]) -> dict[str, Any] | None:
@@ -222,7 +226,7 @@ def _known(out: Path) -> list[Path]:
     """Runs outside of `out` that its sweep.json has taken, as far as they still exist."""
     path = out / SWEEP
     rows = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
-    outside = [(out / row["folder"]) for row in rows if row["folder"].startswith("..")]
+    outside = [Path(os.path.normpath(out / row["folder"])) for row in rows if row["folder"].startswith("..")]
     return [folder for folder in outside if (folder / "summary.json").is_file()]
 
 
