@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hone.compute import plan
-from hone.compute.planner import Anchor
+from hone.compute.learning_rate import Anchor
 from hone.compute.reward_curve import MAX_EXTRAPOLATION
 from hone.compute.rollout_cost import Budget
 from hone.compute.series import Series

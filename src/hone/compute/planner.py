@@ -14,24 +14,13 @@ from hone.compute.estimate import Estimate
 from hone.compute.measurement import Measurement
 from hone.compute.prior import Target
 from hone.compute.rollout_cost import Budget
+from hone.compute.learning_rate import Anchor
 from hone.core.errors import RecipeError
 
 ENOUGH_STEPS = 50  # fewer than that, and a plan takes fewer problems a step; ours
 RATE_CHECKED = 8  # the factor in rollouts a step over which the published rule of the learning rate was shown
 FEW_STEPS = 10  # fewer than that is warned of
 SPENT = 8 / 9  # of the rollouts that a budget buys, a plan spends at least this much; half with a fixed batch
-
-
-@dataclass(frozen=True)
-class Anchor:
-    """A learning rate that is known to suit steps of `rollouts` rollouts: the recipe's own."""
-
-    learning_rate: float
-    rollouts: int
-
-    def at(self, rollouts: int) -> float:
-        """The rate for another size of step, by the square-root rule (IsoCompute, arXiv 2603.12151)."""
-        return float(f"{self.learning_rate * (rollouts / self.rollouts) ** 0.5:.6g}")
 
 
 @dataclass(frozen=True)

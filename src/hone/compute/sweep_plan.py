@@ -10,7 +10,8 @@ import numpy as np
 
 from hone.compute.estimate import Estimate, percentile_estimate
 from hone.compute.frontier import Frontier, frontier
-from hone.compute.planner import Anchor, Layout, Plan, Row, lay_out, layout_warnings, rate_words
+from hone.compute.learning_rate import Anchor
+from hone.compute.planner import Layout, Plan, Row, lay_out, layout_warnings, rate_words
 from hone.compute.prior import Target
 from hone.compute.recipe_curve import RecipeCurve, fit_recipe
 from hone.compute.reward_curve import MAX_EXTRAPOLATION

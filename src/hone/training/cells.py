@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hone.catalog import build_method
+from hone.compute.learning_rate import Anchor
 from hone.core.errors import RecipeError
 from hone.core.recipe import Recipe
 
@@ -94,16 +95,6 @@ def choose_rule(rule: Rule | None, cells: Sequence[Keys]) -> Rule:
     return "sqrt" if sets_batch and not sets_rate else "constant"
 
 
-def scaled_rate(base: Recipe, batch: int) -> float:
-    """eta(B) = eta sqrt(B / B_recipe) to 6 significant digits, B the rollouts of a step.
-
-    With B rollouts the noise of the mean gradient falls as 1 / sqrt(B), which is what Adam's step divides by. Source:
-    IsoCompute Playbook (arXiv 2603.12151), which uses it in all cells.
-    """
-    own = rollouts_of(base)
-    return base.learning_rate if batch == own else float(f"{base.learning_rate * math.sqrt(batch / own):.6g}")
-
-
 def plan_cell(keys: Keys, recipe: Recipe, base: Recipe, rule: Rule, budget: Budget | None) -> Cell:
     """A cell whose `recipe` was resolved with its `keys`; `base` is the recipe without them.
 
@@ -114,7 +105,7 @@ def plan_cell(keys: Keys, recipe: Recipe, base: Recipe, rule: Rule, budget: Budg
     changed: dict[str, Any] = {}
     batch = rollouts_of(recipe)
     if rule == "sqrt" and "learning_rate" not in keys:
-        changed["learning_rate"] = scaled_rate(base, batch)
+        changed["learning_rate"] = Anchor(base.learning_rate, rollouts_of(base)).at(batch)
         if changed["learning_rate"] > 1:
             raise RecipeError(
                 f"The sqrt rule gives `{name_of(keys)}` a learning rate of {changed['learning_rate']:g}.",
