@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hone.compute.measurement import Measurement
 from hone.compute.learning_rate import Anchor
+from hone.compute.measurement import Measurement
 from hone.compute.planner import SPENT, plan_from_prior
 from hone.compute.rollout_cost import Budget, RolloutCost
 from hone.core.errors import RecipeError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from hone.compute.measurement import Measurement
 from hone.compute.learning_rate import Anchor
+from hone.compute.measurement import Measurement
 from hone.compute.planner import Plan, plan_from_prior
 from hone.compute.reward_curve import MAX_EXTRAPOLATION
 from hone.compute.rollout_cost import Budget

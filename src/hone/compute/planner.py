@@ -11,10 +11,10 @@ import numpy as np
 from hone.compute import prior
 from hone.compute.difficulty import Difficulty, classify
 from hone.compute.estimate import Estimate
+from hone.compute.learning_rate import Anchor
 from hone.compute.measurement import Measurement
 from hone.compute.prior import Target
 from hone.compute.rollout_cost import Budget
-from hone.compute.learning_rate import Anchor
 from hone.core.errors import RecipeError
 
 ENOUGH_STEPS = 50  # fewer than that, and a plan takes fewer problems a step; ours

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hone.compute.difficulty import classify
+from hone.compute.learning_rate import Anchor
 from hone.compute.measurement import Measurement
 from hone.compute.plan import plan
-from hone.compute.learning_rate import Anchor
 from hone.compute.planner import Plan
 from hone.compute.prior import Target
 from hone.compute.reward_curve import MAX_EXTRAPOLATION
