@@ -1,1 +1,1 @@
-"""The simulator: whole reinforcement runs on problems that interfere, thousands a minute, and claims studied with it."""
+"""The simulator: whole reinforcement runs on problems that interfere, and claims studied with it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -143,8 +143,20 @@ CLAIMS: dict[str, Claim] = {
 def verdict(claim: Claim, found: Interval) -> Literal["holds", "does not hold", "undecided"]:
     """`holds` if the whole interval lies on the claimed side of the margin, `does not hold` if none of it does."""
     if claim.direction == ">":
-        return "holds" if found.low > claim.margin else "does not hold" if found.high <= claim.margin else "undecided"
-    return "holds" if found.high < claim.margin else "does not hold" if found.low >= claim.margin else "undecided"
+        return (
+            "holds"
+            if found.low > claim.margin
+            else "does not hold"
+            if found.high <= claim.margin
+            else "undecided"
+        )
+    return (
+        "holds"
+        if found.high < claim.margin
+        else "does not hold"
+        if found.low >= claim.margin
+        else "undecided"
+    )
 
 
 def over_seeds(statistic: Statistic, seeds: int) -> Interval:
@@ -153,10 +165,19 @@ def over_seeds(statistic: Statistic, seeds: int) -> Interval:
     `statistic` takes the indices of the seeds to use. A resampled seed is taken in all cells at once, so
     comparisons stay paired. For what is no mean of seeds, such as the place of a maximum.
     """
+    return limits(statistic(np.arange(seeds)), [statistic(s) for s in resamples(seeds)])
+
+
+def resamples(seeds: int) -> list[Int[np.ndarray, "seeds"]]:
+    """Indices of seeds drawn with replacement, the same at every call."""
     rng = np.random.default_rng(0)
-    drawn = [statistic(rng.integers(seeds, size=seeds)) for _ in range(RESAMPLES)]
+    return [rng.integers(seeds, size=seeds) for _ in range(RESAMPLES)]
+
+
+def limits(value: float, drawn: Sequence[float]) -> Interval:
+    """`value` with the 95% percentile limits of its resamples."""
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(statistic(np.arange(seeds)), float(low), float(high))
+    return Interval(value, float(low), float(high))
 
 
 def paired(values: Float[np.ndarray, "seeds"]) -> Interval:

@@ -17,7 +17,9 @@ Credit = Callable[[Any, Any], Any]  # a piece of hone.credit: (values[U], groups
 TOLERANCE = 1e-9
 
 
-def tabulate(credit: Credit, largest: int, sizes: tuple[int, ...] | None = None) -> Float[np.ndarray, "n k 2"]:
+def tabulate(
+    credit: Credit, largest: int, sizes: tuple[int, ...] | None = None
+) -> Float[np.ndarray, "n k 2"]:
     """`table[n, k]` = (advantage of a success, of a failure) in a group of n with k successes, from the piece itself.
 
     With rewards of 0 and 1, a piece that looks at one group alone and not at the order of its rollouts is no more than
@@ -31,43 +33,42 @@ def tabulate(credit: Credit, largest: int, sizes: tuple[int, ...] | None = None)
     table = np.full((largest + 1, largest + 1, 2), np.nan)
     for n in chosen:
         if not least <= n <= largest:
-            raise RecipeError(f"A group of {n} rollouts.", f"This credit piece takes {least} or more; the table {largest}.")
-        table[n, : n + 1] = [_entry(credit, n, k) for k in range(n + 1)]
+            raise RecipeError(f"A group of {n} rollouts.", f"It must be from {least} to {largest}.")
+        table[n, : n + 1] = _entries(credit, n)
     return table
 
 
-def _entry(credit: Credit, n: int, k: int) -> tuple[float, float]:
-    values = torch.zeros(n, dtype=torch.float64)
-    values[:k] = 1
-    alone = _call(credit, values, torch.zeros(n, dtype=torch.long))
-    success, failure = alone[:k], alone[k:]
-    if _spread(success) > TOLERANCE or _spread(failure) > TOLERANCE:
-        raise _refused(credit, "gives equal rollouts of a group different advantages")
-    turned = _call(credit, values.flip(0), torch.zeros(n, dtype=torch.long))
-    if not torch.allclose(turned, alone.flip(0), atol=TOLERANCE, rtol=0):
+def _entries(credit: Credit, n: int) -> Float[np.ndarray, "k 2"]:
+    """The advantages in groups of n with 0 to n successes, all asked for at once."""
+    places = torch.arange(n)
+    values = (places < torch.arange(n + 1)[:, None]).to(torch.float64)  # row k: k successes, then failures
+    together = _call(credit, values)
+    if not torch.allclose(_call(credit, values.flip(1)), together.flip(1), atol=TOLERANCE, rtol=0):
         raise _refused(credit, "depends on the order of rollouts")
-    # A group beside it, of one success and otherwise failures, shows what couples groups.
-    other = torch.zeros(n, dtype=torch.float64)
-    other[0] = 1
-    joint = _call(credit, torch.cat([values, other]), torch.arange(2).repeat_interleave(n))
-    if not torch.allclose(joint[:n], alone, atol=TOLERANCE, rtol=0):
-        raise _refused(credit, "lets one group change the advantages of another")
-    return float(success[0]) if k else 0.0, float(failure[0]) if k < n else 0.0
-
-
-def _call(credit: Credit, values: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
-    out = torch.as_tensor(credit(values, groups), dtype=torch.float64)
-    if out.shape != values.shape or not bool(torch.isfinite(out).all()):
-        raise _refused(credit, "does not give a finite number for each rollout")
+    for k in {0, 1, n // 2, n - 1, n}:
+        alone = _call(credit, values[k : k + 1])
+        if not torch.allclose(alone[0], together[k], atol=TOLERANCE, rtol=0):
+            raise _refused(credit, "lets one group change the advantages of another")
+    out = np.zeros((n + 1, 2))
+    for k in range(n + 1):
+        for place, part in enumerate((together[k, :k], together[k, k:])):
+            if len(part) and float(part.max() - part.min()) > TOLERANCE:
+                raise _refused(credit, "gives equal rollouts of a group different advantages")
+            out[k, place] = float(part[0]) if len(part) else 0.0
     return out
 
 
-def _spread(values: torch.Tensor) -> float:
-    return float(values.max() - values.min()) if len(values) else 0.0
+def _call(credit: Credit, values: torch.Tensor) -> torch.Tensor:
+    """Advantages of `values[groups, n]`, each row a group."""
+    groups = torch.arange(len(values)).repeat_interleave(values.shape[1])
+    out = torch.as_tensor(credit(values.flatten(), groups), dtype=torch.float64)
+    if out.shape != groups.shape or not bool(torch.isfinite(out).all()):
+        raise _refused(credit, "does not give a finite number for each rollout")
+    return out.reshape(values.shape)
 
 
 def _refused(credit: Credit, what: str) -> RecipeError:
     return RecipeError(
         f"{credit!r} {what}, so it is no table of the number of successes.",
-        "The simulator takes pieces that look at one group alone: rloo, grpo with `scale` group or none, maxrl, pass_at_k.",
+        "The simulator takes pieces that look at one group alone: rloo, maxrl, pass_at_k, grpo but for `scale: batch`.",
     )

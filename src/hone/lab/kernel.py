@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from hone.kernels.numba_jit import FASTMATH, kernel
+from hone.kernels.numba_jit import FASTMATH
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int, UInt64
+    from jaxtyping import Float, Int
 
 # Every problem of a step gets the same number of rollouts.
 UNIFORM = 0
@@ -171,7 +171,7 @@ def read(
         out[3] += p[0] ** 4 / len(held_base)
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def one_run(
     features: Float[np.ndarray, "problems answers features"],
     base: Float[np.ndarray, "problems answers"],
@@ -219,7 +219,7 @@ def one_run(
             chosen[g] = next_problem(order, order_head, drawn)
             drawn += 1
             variances[g] = variance_of(policy, right[chosen[g]], wrong[chosen[g]])
-        if policy == VARIANCE or policy == LOG_VARIANCE:
+        if policy in (VARIANCE, LOG_VARIANCE):
             sizes = spread(variances, size * groups, LEAST, most)
         kept, g = 0, 0
         while kept < groups and g < limit:
@@ -267,51 +267,3 @@ def one_run(
                 own_slope /= kept
                 move(flat, own_slope.reshape(-1), own_first, own_second, rate, moves, adam)
     return useful / noise
-
-
-@kernel
-def many_runs(
-    features: Float[np.ndarray, "worlds problems answers features"],
-    base: Float[np.ndarray, "worlds problems answers"],
-    held_features: Float[np.ndarray, "worlds held answers features"],
-    held_base: Float[np.ndarray, "worlds held answers"],
-    share: float,
-    decay: float,
-    tables: Float[np.ndarray, "tables n k 2"],
-    world_of: Int[np.ndarray, "runs"],
-    table_of: Int[np.ndarray, "runs"],
-    size: Int[np.ndarray, "runs"],
-    groups: Int[np.ndarray, "runs"],
-    policy: Int[np.ndarray, "runs"],
-    rate: Float[np.ndarray, "runs"],
-    adam: bool,
-    order_heads: UInt64[np.ndarray, "runs"],
-    noise_heads: UInt64[np.ndarray, "runs"],
-    budgets: Int[np.ndarray, "budgets"],
-    readings: Float[np.ndarray, "runs budgets metrics"],
-    useful: Float[np.ndarray, "runs"],
-    thetas: Float[np.ndarray, "runs features"],
-) -> None:
-    """Every run, in parallel; each depends on its own arguments alone."""
-    for r in numba.prange(len(size)):
-        w = world_of[r]
-        useful[r] = one_run(
-            features[w],
-            base[w],
-            held_features[w],
-            held_base[w],
-            share,
-            tables[table_of[r]],
-            size[r],
-            groups[r],
-            policy[r],
-            decay,
-            rate[r],
-            adam,
-            order_heads[r],
-            noise_heads[r],
-            budgets,
-            readings[r],
-            thetas[r],
-            np.zeros_like(base[w]),
-        )

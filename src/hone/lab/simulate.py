@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import torch
 
 from hone.core.errors import EngineError, RecipeError
 from hone.core.noise import NoiseKey
@@ -23,7 +25,8 @@ POLICIES = ("uniform", "refill", "first_success", "signal", "variance", "log_var
 
 @dataclass(frozen=True)
 class Cell:
-    """What is set for a run, its seed aside. `credit` names a table, `num_generations` is also the cap of early ends."""
+    """What is set for a run, but for its seed. `credit` names a table; a group that ends early has at most
+    `num_generations` rollouts."""
 
     credit: str
     num_generations: int
@@ -80,82 +83,90 @@ def simulate(
     """Run every cell with every seed of `worlds` up to the last of `budgets`, which are rollouts and rise.
 
     Runs of a seed share its world, its order of problems and its stream of noise, whatever runs beside them. Raises
-    RecipeError for a cell whose credit table or group size is missing, EngineError without numba.
+    RecipeError for a cell whose credit table or group size is missing, EngineError without numba. Runs go side by side
+    on as many threads as torch has.
     """
-    from hone.kernels.numba_jit import has_numba, use_torch_threads
+    from hone.kernels.numba_jit import has_numba
 
     if not has_numba():
         raise EngineError("The simulator is compiled by numba, which is not installed.", "Install numba.")
     limits = np.asarray(budgets, dtype=np.int64)
-    require("budgets", list(budgets), len(limits) > 0 and bool((np.diff(limits, prepend=0) > 0).all()), "rising")
-    from hone.lab.kernel import many_runs
-
-    names = sorted({cell.credit for cell in cells})
-    stack = _stack(cells, names, tables)
-    seeds = list(worlds)
-    # Long and short runs take turns, so that threads that take equal parts have equal work.
-    runs = sorted(
-        ((c, s) for c in range(len(cells)) for s in range(len(seeds))),
-        key=lambda run: (run[1], cells[run[0]].num_generations),
+    require(
+        "budgets", list(budgets), len(limits) > 0 and bool((np.diff(limits, prepend=0) > 0).all()), "rising"
     )
-    of = [cells[c] for c, _ in runs]
-    at = [s for _, s in runs]
-    together = {
-        key: np.stack([getattr(world, key) for world in worlds.values()])
-        for key in ("features", "base", "held_features", "held_base")
-    }
-    readings = np.full((len(runs), len(limits), len(METRICS)), np.nan)
-    useful = np.zeros(len(runs))
-    thetas = np.zeros((len(runs), together["features"].shape[-1]))
-    use_torch_threads()
-    many_runs(
-        *together.values(),
-        float(physics.share),
-        float(physics.decay),
-        stack,
-        np.array(at, dtype=np.int64),
-        np.array([names.index(cell.credit) for cell in of], dtype=np.int64),
-        np.array([cell.num_generations for cell in of], dtype=np.int64),
-        np.array([cell.problems_per_step for cell in of], dtype=np.int64),
-        np.array([POLICIES.index(cell.policy) for cell in of], dtype=np.int64),
-        np.array([cell.learning_rate for cell in of], dtype=np.float64),
-        physics.optimizer == "adam",
-        _heads("order", [seeds[s] for s in at]),
-        _heads("rollouts", [seeds[s] for s in at]),
-        limits,
-        readings,
-        useful,
-        thetas,
-    )
-    back = np.empty((len(cells), len(seeds)), dtype=np.int64)
-    for r, (c, s) in enumerate(runs):
-        back[c, s] = r
-    return Outcome(readings[back], useful[back], thetas[back])
-
-
-def _stack(
-    cells: Sequence[Cell], names: Sequence[str], tables: Mapping[str, Float[np.ndarray, "n k 2"]]
-) -> Float[np.ndarray, "tables n k 2"]:
-    """The tables that are used, of one size."""
     for cell in cells:
-        if cell.credit not in tables:
-            raise RecipeError(f"There is no credit table `{cell.credit}`.", f"There are: {', '.join(tables)}.")
-        table, n = tables[cell.credit], cell.num_generations
-        if n >= len(table) or np.isnan(table[n, : n + 1]).any():
-            raise RecipeError(
-                f"The credit table `{cell.credit}` has no groups of {n}.", "Tabulate the piece for this size."
-            )
-    most = max(len(tables[name]) for name in names)
-    out = np.full((len(names), most, most, 2), np.nan)
-    for row, name in zip(out, names):
-        n = len(tables[name])
-        row[:n, :n] = tables[name]
+        _check_table(cell, tables)
+    features = next(iter(worlds.values())).features.shape[-1]
+    shape = (len(cells), len(worlds))
+    out = Outcome(
+        np.full((*shape, len(limits), len(METRICS)), np.nan), np.zeros(shape), np.zeros((*shape, features))
+    )
+
+    def one(c: int, s: int) -> None:
+        seed, world = list(worlds.items())[s]
+        out.useful[c, s] = _run(
+            world, seed, cells[c], tables, limits, physics, out.readings[c, s], out.thetas[c, s]
+        )
+
+    # Runs with small groups take longest and go first, so that no thread is left with one at the end.
+    order = sorted(range(len(cells)), key=lambda c: cells[c].num_generations)
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        for done in [pool.submit(one, c, s) for c in order for s in range(len(worlds))]:
+            done.result()
     return out
 
 
-def _heads(purpose: str, seeds: Sequence[int]) -> Int[np.ndarray, "runs"]:
-    """The start of each seed's stream of noise, as `core.noise` makes it."""
-    keys = [NoiseKey(seed, purpose) for seed in seeds]
-    return np.array(
-        [stable_hash(k.seed, k.purpose, k.step, k.draw, k.path) for k in keys], dtype=np.uint64
+def _run(
+    world: World,
+    seed: int,
+    cell: Cell,
+    tables: Mapping[str, Float[np.ndarray, "n k 2"]],
+    budgets: Int[np.ndarray, "budgets"],
+    physics: Physics,
+    readings: Float[np.ndarray, "budgets metrics"],
+    theta: Float[np.ndarray, "features"],
+) -> float:
+    """One run, whose readings and weights are written in place; the share of rollouts in groups with signal."""
+    from hone.lab.kernel import one_run
+
+    return float(
+        one_run(
+            world.features,
+            world.base,
+            world.held_features,
+            world.held_base,
+            float(physics.share),
+            tables[cell.credit],
+            cell.num_generations,
+            cell.problems_per_step,
+            POLICIES.index(cell.policy),
+            float(physics.decay),
+            float(cell.learning_rate),
+            physics.optimizer == "adam",
+            _head("order", seed),
+            _head("rollouts", seed),
+            budgets,
+            readings,
+            theta,
+            np.zeros_like(world.base),
+        )
     )
+
+
+def _check_table(cell: Cell, tables: Mapping[str, Float[np.ndarray, "n k 2"]]) -> None:
+    if cell.credit not in tables:
+        raise RecipeError(f"There is no credit table `{cell.credit}`.", f"There are: {', '.join(tables)}.")
+    table, n = tables[cell.credit], cell.num_generations
+    # Where group sizes are chosen as rollouts come, every size up to the largest can occur.
+    sizes = [n] if cell.policy in ("uniform", "refill") else range(2, len(table))
+    if n >= len(table) or any(np.isnan(table[size, : size + 1]).any() for size in sizes):
+        raise RecipeError(
+            f"The credit table `{cell.credit}` lacks group sizes that `{cell.policy}` needs at n = {n}.",
+            "Tabulate the piece for them.",
+        )
+
+
+def _head(purpose: str, seed: int) -> np.uint64:
+    """The start of a seed's stream of noise, as `core.noise` makes it."""
+    k = NoiseKey(seed, purpose)
+    return np.uint64(stable_hash(k.seed, k.purpose, k.step, k.draw, k.path))

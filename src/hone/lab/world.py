@@ -11,7 +11,7 @@ from hone.core.errors import TaskError
 from hone.core.options import require
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int
+    from jaxtyping import Float
 
 POOL = 512  # problems made at a time, of which those of the wanted difficulty are taken
 MOST_POOLS = 400
