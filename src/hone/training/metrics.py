@@ -11,7 +11,7 @@ from hone.core.batch import Batch
 from hone.core.packed import compact, segment_max, segment_min, segment_size
 from hone.training.tally import Tally
 
-Line = dict[str, float | int | None | list[int]]
+Line = dict[str, float | int | list[int] | None]
 STATUSES = ("ok", "error", "timeout", "not_applicable")
 
 
@@ -40,9 +40,7 @@ def step_metrics(
 
 def _rewards(batch: Batch) -> Line:
     verdicts = [t.verdict for t in batch.trajectories if t.verdict is not None]
-    line: Line = {
-        f"status/{status}": sum(v.status == status for v in verdicts) for status in STATUSES
-    }
+    line: Line = {f"status/{status}": sum(v.status == status for v in verdicts) for status in STATUSES}
     if not verdicts:
         return {}
     rewards = batch.rewards[batch.ok]
