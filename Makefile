@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 KERNEL_TESTS := $(wildcard tests/*/test_*triton*.py)
 
-.PHONY: demo test test-all test-kernels lint docs sprout clean
+.PHONY: demo test test-all test-kernels claims lint docs sprout clean
 
 demo: $(STAMP)
 	$(BIN)/hone train demo
@@ -19,6 +19,10 @@ test-all: $(STAMP)
 test-kernels: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[kernels]"
 	TRITON_INTERPRET=1 $(BIN)/python -m pytest -n 2 $(KERNEL_TESTS)
+
+# What papers claim, tested at a stated scale. What is in claims/ and was made by this code is not made again.
+claims: $(STAMP)
+	$(BIN)/python -m hone.lab.study
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import inspect
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -163,6 +164,8 @@ def pieces_page() -> str:
 
 def method_page(card: cards.Card) -> str:
     """docs/methods/<id>.md."""
+    if not card.trains:
+        return _untrained_page(card)
     recipe = resolve({"task": "maze", "method": card.id})[0]
     by_name = {(p.stage, p.name): p for p in pieces()}
     used = [by_name[key] for key in _used(card) if key in by_name]
@@ -182,14 +185,32 @@ def method_page(card: cards.Card) -> str:
     out.append("\nPieces: " + ", ".join(f"[{p.name}](../pieces.md#{p.anchor})" for p in used) + ".\n")
     if card.surrogate:
         out.append(f"\n## A surrogate\n\n{card.surrogate.strip()}\n")
-    rows = [[name, words] for name, words in (("TRL", card.trl), ("verl", card.verl)) if words]
-    if rows:
-        out.append("\n## Elsewhere\n\n" + table(["library", "name"], rows))
-    if card.notes:
-        out.append("\n## Notes\n\n" + "".join(f"- {note.strip()}\n" for note in card.notes))
+    out.append(_elsewhere(card))
     out.append(f"\n## What is tested\n\n{_links(tests, '../../')}\n")
     out.append(f"\n## What was measured\n\n{_claims(card)}")
     return "".join(out)
+
+
+def _untrained_page(card: cards.Card) -> str:
+    """The page of a method that plans or measures: it has no pieces and no formula."""
+    out = [
+        HEAD.format(source=f"card `src/hone/methods/{card.id}.yaml`"),
+        f"# {card.title}\n\n{card.summary.strip()}\n\nSource: {card.source}. It trains nothing: no recipe names it as "
+        f"its method.\n\n## When to use it\n\n{card.when.strip()}\n",
+        _elsewhere(card),
+        f"\n## What is tested\n\n{_links(card.tests, '../../')}\n",
+        f"\n## What was measured\n\n{studied_claims(card.id)}",
+    ]
+    return "".join(out)
+
+
+def _elsewhere(card: cards.Card) -> str:
+    """Other libraries, and notes."""
+    rows = [[name, words] for name, words in (("TRL", card.trl), ("verl", card.verl)) if words]
+    out = "\n## Elsewhere\n\n" + table(["library", "name"], rows) if rows else ""
+    if card.notes:
+        out += "\n## Notes\n\n" + "".join(f"- {note.strip()}\n" for note in card.notes)
+    return out
 
 
 def _used(card: cards.Card) -> Iterator[tuple[str, str]]:
@@ -206,11 +227,69 @@ def _claims(card: cards.Card) -> str:
     return table(head, [[str(claim.get(key, "")) for key in head] for claim in card.claims])
 
 
+def studied_claims(card_id: str) -> str:
+    """The claims and tables that a study left in claims/<id>.json, part by part."""
+    path = DOCS.parent / "claims" / f"{card_id}.json"
+    if not path.is_file():
+        return "No claim of the paper has been measured here yet.\n"
+    study = json.loads(path.read_text(encoding="utf-8"))
+    parts, claims, seeds = study["parts"], study["claims"], study["seeds"]
+    commits = ", ".join(sorted({part["commit"] for part in parts.values()}))
+    out = [
+        f"In a {study['scale']}. {study['budget']['runs']:,} runs of up to {study['budget']['rollouts of a run']:,} "
+        f"rollouts, {len(seeds)} paired seeds, at commit {commits}; all figures are in "
+        f"[claims/{card_id}.json](../../claims/{card_id}.json). Limits are of 95%. A claim holds if the whole interval "
+        "lies on the claimed side of the margin, and does not hold if none of it does. Margins and directions were "
+        "fixed before the runs.\n"
+    ]
+    for claim_id, claim in claims.items():
+        found = [
+            [part, row["where"], _figure(row), row["verdict"]]
+            for part, content in parts.items()
+            for row in content["findings"]
+            if row["claim"] == claim_id
+        ]
+        out.append(
+            f"\n### {claim['statement']}\n\nClaimed: {claim['statistic']} {claim['direction']} {claim['margin']:g}.\n\n"
+            + table(["part of the study", "where", "measured", "verdict"], found)
+        )
+    out.append("\n### Tables\n")
+    for part, content in parts.items():
+        out.append(f"\n{part}:\n\n{_part_tables(content['tables'])}")
+    return "".join(out)
+
+
+def _figure(row: Mapping[str, Any]) -> str:
+    return f"{row['value']:.3g} [{row['low']:.3g}, {row['high']:.3g}]"
+
+
+def _part_tables(tables: Mapping[str, Any]) -> str:
+    """Lists as rows of one table; rows of a table of arms as they are."""
+    if "arms" in tables:
+        head = list(tables["arms"][0])
+        return table(head, [[_cell(arm[key]) for key in head] for arm in tables["arms"]])
+    width = max(len(values) for values in tables.values())
+    rows = [[name, *map(_cell, values), *[""] * (width - len(values))] for name, values in tables.items()]
+    return table(["", *[""] * width], rows)
+
+
+def _cell(value: Any) -> str:
+    return (
+        f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    )
+
+
 def methods_page() -> str:
     """docs/methods/README.md: the list of all methods."""
     found = [cards.load(card_id) for card_id in cards.ids()]
     rows = [
-        [f"[{c.id}]({c.id}.md)", c.title, ", ".join(c.stages), "yes" if c.surrogate else "no"] for c in found
+        [
+            f"[{c.id}]({c.id}.md)",
+            c.title,
+            ", ".join(c.stages),
+            ("yes" if c.surrogate else "no") if c.trains else "trains nothing",
+        ]
+        for c in found
     ]
     return (
         HEAD.format(source="cards in `src/hone/methods/`")

@@ -60,7 +60,7 @@ def fill(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
     `loose` are keys like `epsilon` or `beta` that belong to whichever piece has an option of that name. Raises
     RecipeError for a key that no piece of this recipe claims, with the nearest that one does.
     """
-    card = cards.load(recipe.method)
+    card = cards.load_training(recipe.method)
     updates: dict[str, Any] = {}
     for stage in STAGE_KEYS:
         if getattr(recipe, stage) is None and card.composition.get(stage) is not None:

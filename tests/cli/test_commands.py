@@ -101,7 +101,15 @@ def test_a_method_shows_its_resolved_formula():
 def test_every_card_can_be_shown(name):
     result = call("methods", name)
     assert result.exit_code == 0, result.output
-    assert "loss = " in result.stdout
+    assert ("loss = " in result.stdout) == cards.load(name).trains
+
+
+def test_a_method_that_trains_nothing_is_no_method_of_a_recipe():
+    assert "It trains nothing" in call("methods", "isocompute").stdout
+    for words in (["method=isocompute"], ["method=isocompute", "credit.floor=0.1"]):
+        said = refused("train", "demo", *words, "--dry-run")
+        assert "`method: isocompute` is no training method" in said
+        assert "maxrl" in said
 
 
 def test_claims_and_notes_are_listed(capsys):

@@ -85,7 +85,10 @@ def catalogue() -> list[dict[str, Any]]:
 
 
 def card(method: str) -> dict[str, Any]:
-    """A card's content, with the formula that `method=ID` resolves to. Raises RecipeError for an unknown id."""
+    """A card's content, with the formula that `method=ID` resolves to. Raises RecipeError for an unknown id.
+
+    The formula of a method that does not train is ''.
+    """
     from hone.catalog import build_method
     from hone.methods import cards
     from hone.recipes.load import resolve
@@ -97,7 +100,9 @@ def card(method: str) -> dict[str, Any]:
                     f"`{method}` ({row['title']}) is planned, not here yet.", "`hone methods` lists what is."
                 )
     found = cards.load(method)
-    recipe = resolve({"task": "maze", "method": method})[0]
+    formula = ""
+    if found.trains:
+        formula = build_method(resolve({"task": "maze", "method": method})[0]).formula()
     return {
         "id": found.id,
         "title": found.title,
@@ -106,7 +111,7 @@ def card(method: str) -> dict[str, Any]:
         "stages": list(found.stages),
         "status": found.status,
         "summary": found.summary,
-        "formula": build_method(recipe).formula(),
+        "formula": formula,
         "composition": dict(found.composition),
         "surrogate": found.surrogate,
         "when": found.when,
@@ -122,12 +127,14 @@ def show_card(found: Mapping[str, Any]) -> None:
     terminal.say(found["title"], "bold")
     terminal.say(found["source"], "dim")
     terminal.say(f"\n{found['summary'].strip()}\n")
-    terminal.say(terminal.indent(found["formula"]), "cyan")
+    if found["formula"]:
+        terminal.say(terminal.indent(found["formula"]), "cyan")
     if found["surrogate"]:
         terminal.say(f"\nSurrogate: {found['surrogate']}")
     if found["when"]:
         terminal.say(f"\nWhen: {found['when']}")
-    terminal.say("\nComposition", "bold")
+    if found["composition"]:
+        terminal.say("\nComposition", "bold")
     for key, value in found["composition"].items():
         terminal.say(f"  {key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}")
     for name in ("trl", "verl"):
@@ -139,9 +146,11 @@ def show_card(found: Mapping[str, Any]) -> None:
             terminal.say(f"\n{title}", "bold")
         for text in lines:
             terminal.say(f"  - {text}")
-    terminal.say(
-        f"\nRun it: hone train demo method={found['id']}" if found["id"] != "sft" else "\nRun it: hone sft"
-    )
+    if found["composition"]:
+        run = "hone sft" if found["id"] == "sft" else f"hone train demo method={found['id']}"
+        terminal.say(f"\nRun it: {run}")
+    else:
+        terminal.say("\nIt trains nothing: no recipe names it as its method.")
 
 
 def claim_words(claim: Mapping[str, Any]) -> str:

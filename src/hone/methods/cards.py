@@ -27,7 +27,11 @@ STAGES = (
 
 @dataclass(frozen=True)
 class Card:
-    """One method. `composition` are recipe keys; `claims` say what was measured, with numbers computed by code."""
+    """One method. `composition` are recipe keys; `claims` say what was measured, with numbers computed by code.
+
+    A method that is no way to train, but plans or measures, has no composition. It names the `tests` that pin it
+    down, which for others are those of their pieces.
+    """
 
     id: str
     title: str
@@ -42,7 +46,13 @@ class Card:
     verl: str = ""
     notes: tuple[str, ...] = ()
     claims: tuple[Mapping[str, Any], ...] = field(default=())
+    tests: tuple[str, ...] = ()
     status: str = "available"
+
+    @property
+    def trains(self) -> bool:
+        """Whether a recipe can name it as its method."""
+        return bool(self.composition)
 
 
 def ids() -> list[str]:
@@ -61,6 +71,23 @@ def load(card_id: str) -> Card:
         raise RecipeError(f"`method: {card_id}` does not exist.", nearest(card_id, ids()))
     text = (resources.files("hone.methods") / f"{card_id}.yaml").read_text(encoding="utf-8")
     data = yaml.safe_load(text)
-    for key in ("stages", "notes", "claims"):
+    for key in ("stages", "notes", "claims", "tests"):
         data[key] = tuple(data.get(key) or ())
     return Card(**data)
+
+
+def training_ids() -> list[str]:
+    """Ids of the methods that a recipe can name."""
+    return [card_id for card_id in ids() if load(card_id).trains]
+
+
+def load_training(card_id: str) -> Card:
+    """The card of a method that trains. Raises RecipeError for one that does not, and for an unknown one."""
+    card = load(card_id)
+    if not card.trains:
+        raise RecipeError(
+            f"`method: {card_id}` is no training method: its stage is {', '.join(card.stages)}, and it says nothing of "
+            "how a policy is updated.",
+            f"Name one that trains ({', '.join(training_ids())}); `hone methods {card_id}` says what it is for.",
+        )
+    return card

@@ -200,7 +200,7 @@ def _named(data: Mapping[str, Any]) -> dict[str, Any]:
     for stage in STAGE_KEYS:
         options = out.get(stage)
         if isinstance(options, Mapping) and "name" not in options:
-            choice = cards.load(method).composition.get(stage)
+            choice = cards.load_training(method).composition.get(stage)
             if choice is None:
                 raise RecipeError(f"`{stage}` has options but no piece.", f"Set `{stage}.name`.")
             own = {"name": choice} if isinstance(choice, str) else choice
