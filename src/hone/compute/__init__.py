@@ -9,11 +9,13 @@ from hone.compute.recipe_curve import RecipeCurve, fit_recipe
 from hone.compute.records import frontier_of_points, record_bias, record_breaking
 from hone.compute.reward_curve import RewardFit, fit_reward_curve
 from hone.compute.series import Series
+from hone.compute.testtime import Measured, plan_test_time
 
 __all__ = [
     "AllocationFit",
     "Frontier",
     "Ledger",
+    "Measured",
     "RecipeCurve",
     "RewardFit",
     "Series",
@@ -25,6 +27,7 @@ __all__ = [
     "frontier",
     "frontier_of_points",
     "plan",
+    "plan_test_time",
     "record_bias",
     "record_breaking",
     "standing_at",
