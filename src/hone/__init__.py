@@ -1,7 +1,7 @@
 """hone: reinforcement post-training, every method one small checked piece in one loop.
 
-`hone.train`, `hone.evaluate`, `hone.compare` and `hone.task` are the surface; `hone.credit`, `hone.objectives`,
-`hone.evals` and `hone.compute` hold the pieces. Names load on first use, so that importing hone is quick.
+`hone.train`, `hone.evaluate`, `hone.compare`, `hone.sweep` and `hone.task` are the surface; `hone.credit`,
+`hone.objectives`, `hone.evals` and `hone.compute` hold the pieces. Names load on first use, so that importing hone is quick.
 """
 
 from __future__ import annotations
@@ -22,12 +22,24 @@ if TYPE_CHECKING:
     from hone import objectives as objectives
     from hone.api import compare as compare
     from hone.api import evaluate as evaluate
+    from hone.api import sweep as sweep
     from hone.api import task as task
     from hone.api import train as train
 
 _ROOMS = ("compute", "credit", "evals", "objectives")
-_FUNCTIONS = ("compare", "evaluate", "task", "train")
-__all__ = ["__version__", "compare", "compute", "credit", "evals", "evaluate", "objectives", "task", "train"]
+_FUNCTIONS = ("compare", "evaluate", "sweep", "task", "train")
+__all__ = [
+    "__version__",
+    "compare",
+    "compute",
+    "credit",
+    "evals",
+    "evaluate",
+    "objectives",
+    "sweep",
+    "task",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

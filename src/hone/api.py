@@ -1,4 +1,4 @@
-"""The Python surface: task, train, evaluate, compare."""
+"""The Python surface: task, train, evaluate, compare, sweep."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from hone.catalog import build_method
 from hone.combinations import inert
 from hone.core.errors import CheckpointError, RecipeError
 from hone.core.problem import Task
+from hone.core.recipe import Recipe
 from hone.recipes.load import resolve
 
 if TYPE_CHECKING:
+    from hone.training.cells import Rule
     from hone.training.progress import Progress
     from hone.training.run import Run
+    from hone.training.sweep import SweepPlan
 
 RecipeSource = str | Path | Mapping[str, Any]
 
@@ -108,11 +111,93 @@ def compare(
     """
     from hone.training.compare import compare_methods
 
-    arms = {}
-    for method in methods:
-        phases = resolve(recipe, {**overrides, "method": method})
-        if len(phases) > 1:
-            raise RecipeError(f"The recipe has {len(phases)} phases.", "Compare recipes of one phase.")
-        arms[method] = phases[0]
-    name = "recipe" if isinstance(recipe, Mapping) else str(recipe)
+    arms = {method: _one_phase(recipe, {**overrides, "method": method}) for method in methods}
+    name = _name(recipe)
     return compare_methods(arms, seeds, Path(out), name=name, workers=workers, baseline=baseline, tell=tell)
+
+
+def sweep(
+    recipe: RecipeSource = "demo",
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    *,
+    out: str | Path,
+    runs: Sequence[Mapping[str, Any]] | None = None,
+    seeds: int = 1,
+    rollouts: int | None = None,
+    sampled_tokens: int | None = None,
+    learning_rate_rule: Rule | None = None,
+    workers: int = 2,
+    stop_dominated: bool = False,
+    reuse: Sequence[str | Path] = (),
+    tell: Callable[[str], None] = lambda text: None,
+    **overrides: Any,
+) -> dict[str, Any]:
+    """Run every cell of `grid` (key -> values), or of `runs` (a list of keys), with several seeds in the folder `out`.
+
+    Arguments of the plan are those of `plan_sweep`, of the runs those of `training.sweep.run_sweep`. Returns the
+    content of `out`/sweep.json: `cells`, `runs`, `table` (means over seeds), `failures` and the rest of the plan.
+    """
+    from hone.training.sweep import run_sweep
+
+    plan = plan_sweep(
+        recipe, grid, overrides, runs=runs, seeds=seeds, rollouts=rollouts, sampled_tokens=sampled_tokens,
+        learning_rate_rule=learning_rate_rule,
+    )  # fmt: skip
+    folders = [Path(folder) for folder in reuse]
+    return run_sweep(
+        plan, Path(out), workers=workers, stop_dominated=stop_dominated, reuse=folders, tell=tell
+    )
+
+
+def plan_sweep(
+    recipe: RecipeSource = "demo",
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    runs: Sequence[Mapping[str, Any]] | None = None,
+    seeds: int = 1,
+    rollouts: int | None = None,
+    sampled_tokens: int | None = None,
+    learning_rate_rule: Rule | None = None,
+) -> SweepPlan:
+    """The cells of a sweep, resolved, without running any.
+
+    `grid` may have any key of a recipe, dotted ones too; `runs` is a list of mappings of keys, one a cell. With
+    `rollouts` or `sampled_tokens` every cell has the steps that this budget pays for. `learning_rate_rule` is `sqrt`
+    (eta(B) = eta sqrt(B / B_recipe), B the rollouts of a step) or `constant`; by default `sqrt` if cells set
+    `num_generations` or `problems_per_step` and not the rate. Runs are evaluated at their end alone unless `overrides`
+    say otherwise. Raises RecipeError for anything without meaning.
+    """
+    from hone.training.cells import Budget, check_cells, choose_rule, crossed, plan_cell
+    from hone.training.sweep import SweepPlan
+
+    if (grid is None) == (runs is None):
+        raise RecipeError("A sweep takes either a grid or a list of runs.", "Give one of the two.")
+    if rollouts is not None and sampled_tokens is not None:
+        raise RecipeError("A sweep has one budget.", "Give `rollouts` or `sampled_tokens`.")
+    chosen = dict(overrides or {})
+    if "seed" in chosen:
+        raise RecipeError("A sweep sets `seed` itself.", "Say how many seeds.")
+    budget = Budget("rollouts", rollouts) if rollouts is not None else None
+    budget = Budget("sampled_tokens", sampled_tokens) if sampled_tokens is not None else budget
+    if budget is not None and budget.value < 1:
+        raise RecipeError(f"The budget is {budget.value} {budget.unit}.", "It must be at least 1.")
+    common = {"eval.every": 0, "eval.before": False, **chosen}
+    keys = crossed(grid) if grid is not None else [dict(one) for one in runs or ()]
+    rule = choose_rule(learning_rate_rule, keys)
+    base = _one_phase(recipe, common)
+    cells = [plan_cell(one, _one_phase(recipe, common | one), base, rule, budget) for one in keys]
+    check_cells(cells)
+    return SweepPlan(_name(recipe), base, tuple(cells), seeds, rule, budget)
+
+
+def _one_phase(recipe: RecipeSource, overrides: Mapping[str, Any]) -> Recipe:
+    """The recipe with its overrides. Raises RecipeError if it has several phases."""
+    phases = resolve(recipe, overrides)
+    if len(phases) > 1:
+        raise RecipeError(f"The recipe has {len(phases)} phases.", "Take a recipe of one phase.")
+    return phases[0]
+
+
+def _name(recipe: RecipeSource) -> str:
+    return "recipe" if isinstance(recipe, Mapping) else str(recipe)

@@ -18,6 +18,7 @@ COMMANDS = (
     "sft",
     "eval",
     "compare",
+    "sweep",
     "methods",
     "recipes",
     "tasks",

@@ -56,7 +56,7 @@ def stub(monkeypatch, tmp_path):
 
     def quick(arm):
         real(arm)
-        return [sys.executable, "-c", WORKER, str(arm.folder), str(arm.seed), arm.method, str(tmp_path)]
+        return [sys.executable, "-c", WORKER, str(arm.folder), str(arm.seed), arm.label, str(tmp_path)]
 
     monkeypatch.setattr(arms, "command", quick)
     monkeypatch.setattr("hone.training.standalone.evaluate_model", lambda **settings: LINE)

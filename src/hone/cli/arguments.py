@@ -60,3 +60,20 @@ def names(text: str, option: str) -> tuple[str, ...]:
             f"`{option} {text}` is not a list of different names.", f"Write `{option} rloo,grpo`."
         )
     return tuple(found)
+
+
+def grid(pairs: Sequence[str], option: str = "--grid") -> dict[str, list[Any]]:
+    """`key=v1,v2` words as a mapping of lists. Raises RecipeError for a word that is none, or a key given twice."""
+    from hone.recipes.load import scalar
+
+    out: dict[str, list[Any]] = {}
+    for pair in pairs:
+        key, found, text = pair.partition("=")
+        values = scalar(f"[{text}]") if found and key and text.strip() else None
+        if not isinstance(values, list) or key in out:
+            raise RecipeError(
+                f"`{option} {pair}` is not a list of values for one more key.",
+                f"Write `{option} num_generations=4,16,64`, each key once.",
+            )
+        out[key] = values
+    return out

@@ -90,7 +90,7 @@ def show(found: Mapping[str, Any]) -> None:
     results.add_row("before", *before, style="dim")
     for method in found["methods"]:
         rows = {row["metric"]: row for row in found["table"] if row["method"] == method}
-        results.add_row(terminal.safe(method), *(_cell(rows[metric]) for metric in found["metrics"]))
+        results.add_row(terminal.safe(method), *(mean_cell(rows[metric]) for metric in found["metrics"]))
     terminal.show_figures(results)
     if found["paired"]:
         terminal.show_figures(_differences(found))
@@ -116,7 +116,8 @@ def verdict(row: Mapping[str, Any]) -> str:
     return f"{row['b']} higher" if row["high"] < 0 else "undecided"
 
 
-def _cell(row: Mapping[str, Any]) -> str:
+def mean_cell(row: Mapping[str, Any]) -> str:
+    """A mean with its 95% limits, as rich markup."""
     from hone.report.words import percent
 
     if row["mean"] is None:

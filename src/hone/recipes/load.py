@@ -40,9 +40,23 @@ def read(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         return data
     if not _is_file(source):
         return _mapping(text(str(source)), str(source))
-    path = Path(source)
+    return _mapping(_body(Path(source)), str(source))
+
+
+def read_list(path: Path) -> list[dict[str, Any]]:
+    """The cells of a sweep: a YAML file with a list of mappings of keys. Raises RecipeError for anything else."""
+    data = parse(_body(path), str(path))
+    if not isinstance(data, list) or not all(isinstance(one, Mapping) for one in data):
+        raise RecipeError(
+            f"{path} is not a list of mappings.", "Write `- {num_generations: 4}`, one line a cell."
+        )
+    return [_numbers(dict(one)) for one in data]
+
+
+def _body(path: Path) -> str:
+    """The text of a recipe file."""
     try:
-        body = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise RecipeError(
             f"The recipe file {path} does not exist.", f"Shipped recipes: {', '.join(names())}."
@@ -53,7 +67,6 @@ def read(source: str | Path | Mapping[str, Any]) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise RecipeError(f"The recipe file {path} cannot be read: {error.strerror}.", "Check it.") from None
-    return _mapping(body, str(path))
 
 
 def _is_file(source: str | Path) -> bool:

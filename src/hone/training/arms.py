@@ -1,9 +1,10 @@
-"""The arms of a comparison: each a run of its own in a fresh one-thread process, reused when it is finished."""
+"""Many runs, each in a fresh one-thread process: the arms of a comparison or a sweep, reused when they are finished."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ from hone.training import checkpoint
 from hone.training.disk import write_whole
 from hone.training.folder import JSONL, RunFolder
 from hone.training.lock import locked
-from hone.training.planning import adopt
+from hone.training.same import differences
 
 LAST_LINES = 6
 LOOK = 1.0  # seconds between looks at an arm's process
@@ -34,9 +35,12 @@ LEAVE = 120.0  # seconds that an arm which was told to stop has for its checkpoi
 
 @dataclass(frozen=True)
 class Arm:
-    """One method with one seed. `folder` is its run folder; its recipe and its output lie beside it."""
+    """One run of many: a method or a cell of a grid (`label`) with one seed.
 
-    method: str
+    `folder` is its run folder; its recipe and its output lie beside it.
+    """
+
+    label: str
     seed: int
     recipe: Recipe
     folder: Path
@@ -44,7 +48,7 @@ class Arm:
     @property
     def name(self) -> str:
         """How it is spoken of."""
-        return f"{self.method}, seed {self.seed}"
+        return f"{self.label}, seed {self.seed}"
 
     @property
     def log(self) -> Path:
@@ -55,11 +59,9 @@ class Arm:
         """Whether its run is complete. Raises CheckpointError if the folder holds a run of another recipe."""
         if not (self.folder / "recipe.yaml").is_file():
             return False
-        stored = RunFolder(self.folder).read_recipe()
-        if stored != adopt(self.recipe, stored).dump():
+        if different := differences(self.recipe, RunFolder(self.folder).read_recipe()):
             raise CheckpointError(
-                f"{self.folder} holds a run of another recipe, so it is no arm of this comparison.",
-                "Give the comparison another `--out`.",
+                f"{self.folder} holds a run of another recipe: {different}.", "Give another `--out`."
             )
         return (self.folder / "summary.json").is_file()
 
@@ -69,19 +71,26 @@ class Arm:
         evals = RunFolder(self.folder).read("eval.jsonl")
         if not evals:
             raise CheckpointError(
-                f"{self.folder} has no evaluation.", "Delete the folder and run the comparison again."
+                f"{self.folder} has no evaluation.", "Delete the folder and give the same command again."
             )
         final = {m: evals[-1][m]["value"] for m in metrics if m in evals[-1]}
         cost = {key: summary[key] for key in ("sampled_tokens", "rollouts", "seconds")}
-        return {"method": self.method, "seed": self.seed, "final": final, **cost}
+        return {"seed": self.seed, "final": final, **cost}
 
 
 @dataclass
 class Workers:
-    """Runs arms, at most `count` at a time, and ends the processes it started when it is interrupted."""
+    """Runs arms, at most `count` at a time, and ends the processes it started when it is interrupted.
+
+    `unwanted` is asked about each running arm at every look, in the arm's own thread; an arm of which it says True is
+    told to stop, and is no failure. `after` hears of each arm that has ended, in the thread of `run`.
+    """
 
     count: int
     tell: Callable[[str], None]
+    unwanted: Callable[[Arm], bool] = lambda arm: False
+    after: Callable[[Arm], None] = lambda arm: None
+    stopped: set[str] = field(default_factory=set)
     stopping: threading.Event = field(default_factory=threading.Event)
     running: set[subprocess.Popen[bytes]] = field(default_factory=set)
 
@@ -96,9 +105,11 @@ class Workers:
                     arm, output = futures[future], future.result()
                     if output is not None:
                         failures[arm.name] = output
+                    self.after(arm)
                     left = (time.monotonic() - began) / done * (len(arms) - done)
                     ending = f", about {left / 60:.1f} min left" if done < len(arms) else ""
                     state = "failed" if output is not None else "done"
+                    state = "stopped" if output is None and arm.name in self.stopped else state
                     self.tell(f"{arm.name}: {state} ({done} of {len(arms)}{ending})")
             except BaseException:
                 self.stopping.set()
@@ -124,7 +135,8 @@ class Workers:
             return str(error)
         finally:
             self.running.discard(process)
-        return None if code == 0 else f"exit code {code}. {last_lines(arm.log)}"
+        told = arm.name in self.stopped and code in (-signal.SIGTERM, 128 + signal.SIGTERM)
+        return None if code == 0 or told else f"exit code {code}. {last_lines(arm.log)}"
 
     def _wait(self, process: subprocess.Popen[bytes], arm: Arm) -> int:
         """The exit code of an arm's process.
@@ -142,6 +154,10 @@ class Workers:
             if sizes != seen:
                 seen, quiet_until = sizes, now + SILENCE
             if self.stopping.is_set() and stop_until is None:
+                stop_until = now + LEAVE
+            if stop_until is None and self.unwanted(arm):
+                self.stopped.add(arm.name)
+                process.terminate()
                 stop_until = now + LEAVE
             if now <= (quiet_until if stop_until is None else stop_until):
                 continue

@@ -82,7 +82,10 @@ def _compare(
             f"No arm finished; {first}: {failures[first]}", "Correct what it names, and run again."
         )
     metrics = [metric for metric in line if metric.startswith("pass@")]
-    runs = [arm.result(metrics) | {"folder": str(arm.folder.relative_to(out))} for arm in done]
+    runs = [
+        {"method": arm.label, **arm.result(metrics), "folder": str(arm.folder.relative_to(out))}
+        for arm in done
+    ]
     content = {
         "recipe": name,
         "methods": methods,
@@ -128,14 +131,12 @@ def measure_base(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict
 
     Raises CheckpointError if the stored one was made with other settings.
     """
-    settings = _evaluation_settings(recipe)
+    settings = evaluation_settings(recipe)
     path = out / "baseline.json"
     if path.is_file():
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if stored["settings"] != settings:
-            raise CheckpointError(
-                f"{path} was measured with other settings.", "Give the comparison another `--out`."
-            )
+            raise CheckpointError(f"{path} was measured with other settings.", "Give another `--out`.")
         line: dict[str, Any] = stored["line"]
         return line
     from hone.training.standalone import evaluate_model
@@ -147,7 +148,7 @@ def measure_base(recipe: Recipe, out: Path, tell: Callable[[str], None]) -> dict
     return line
 
 
-def _evaluation_settings(recipe: Recipe) -> dict[str, Any]:
+def evaluation_settings(recipe: Recipe) -> dict[str, Any]:
     """`evaluate_model`'s arguments for the evaluation that a run of `recipe` makes, as JSON values."""
     plan = recipe.dump()
     settings = plan["eval"]
@@ -200,13 +201,13 @@ def pairs(methods: Sequence[str], baseline: str | None) -> list[tuple[str, str]]
     return [(method, baseline) for method in methods if method != baseline]
 
 
-def table(runs: Rows, methods: Sequence[str], metrics: Sequence[str]) -> Rows:
-    """Mean over seeds of every method and metric with its t-interval."""
+def table(runs: Rows, labels: Sequence[str], metrics: Sequence[str], key: str = "method") -> Rows:
+    """Mean over seeds of every label (a run's `key`) and metric with its t-interval."""
     rows = []
-    for method in methods:
+    for label in labels:
         for metric in metrics:
-            values = list(_by_seed(runs, method, metric).values())
-            rows.append({"method": method, "metric": metric, **_mean(values)})
+            values = list(_by_seed(runs, label, metric, key).values())
+            rows.append({key: label, "metric": metric, **_mean(values)})
     return rows
 
 
@@ -221,8 +222,8 @@ def paired(runs: Rows, against: Sequence[tuple[str, str]], metrics: Sequence[str
     return rows
 
 
-def _by_seed(runs: Rows, method: str, metric: str) -> dict[int, float]:
-    return {r["seed"]: r["final"][metric] for r in runs if r["method"] == method and metric in r["final"]}
+def _by_seed(runs: Rows, label: str, metric: str, key: str = "method") -> dict[int, float]:
+    return {r["seed"]: r["final"][metric] for r in runs if r[key] == label and metric in r["final"]}
 
 
 def _mean(values: Sequence[float]) -> dict[str, Any]:
