@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from hone.core.errors import HoneError
-from hone.report import compare, gallery, panels, runs, story
+from hone.report import compare, frontiers, gallery, heat, panels, plots, runs, story, sweep, sweep_curves
 from hone.report.data import read_run
 from hone.report.picture import story_figure
 from hone.report.theme import DARK, LIGHT, Drawing, variables
@@ -72,6 +72,27 @@ def build_comparison(folder: Path) -> Path:
     return _write(page, folder / "report.html")
 
 
+def build_sweep(folder: Path) -> Path:
+    """Write FOLDER/report.html from FOLDER/sweep.json and the run folders it names; returns its path.
+
+    CheckpointError if sweep.json is missing or broken. Runs that are gone, have failed or have not ended are said.
+    """
+    folder = Path(folder)
+    read = sweep.read_sweep(folder)
+    found = frontiers.frontiers_of(read.series)
+    frontier, tracks = frontiers.frontier_panel(found), frontiers.track_panels(found)
+    heats = [heat.heat_panel(one) for one in heat.heat_maps(read, found)]
+    rates, curves = sweep_curves.rate_panels(read), sweep_curves.curve_panels(read)
+    every = [*([frontier] if frontier else []), *tracks, *heats, *rates, *chain.from_iterable(curves.values())]
+    headline = frontiers.verdict(found)
+    page = _page(
+        "sweep.html", every, sweep=read, headline=headline, notes_=[*read.notes, *found.why], frontier=frontier,
+        tracks=tracks, heats=heats, rates=rates, curves=curves, cells=sweep.cell_table(read),
+        runs=sweep.run_table(read), common=sweep.common(read), title=f"Sweep of {read.recipe}: {headline[0]}",
+    )  # fmt: skip
+    return _write(page, folder / "report.html")
+
+
 def figures(run: Path, out_dir: Path) -> list[Path]:
     """Write `figure.svg` and `figure.png`, the run's story as one picture, into `out_dir`; returns their paths."""
     return [story_figure(run, Path(out_dir) / f"figure.{suffix}") for suffix in ("svg", "png")]
@@ -92,7 +113,9 @@ def _page(template: str, cards: Iterable[panels.Panel], **content: Any) -> str:
     css = _css(d for card in cards for d in (card.narrow, card.wide) if d is not None)
     digest = base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-    return environment.get_template(template).render(policy=policy, css=Markup(css), **content)
+    return environment.get_template(template).render(
+        policy=policy, css=Markup(css), units=plots.UNIT_WORDS, **content
+    )
 
 
 def _css(drawings: Iterable[Drawing]) -> str:

@@ -20,7 +20,9 @@ from hone.report.data import (
     column,
     estimate,
     evals_of,
+    listed,
     number,
+    objects,
     read_object,
     read_run,
     spent_at,
@@ -64,7 +66,7 @@ def read_comparison(folder: Path) -> Comparison:
             raise CheckpointError(f"`{path}`: `{key}` is missing or empty.", "Run `hone compare` again.")
     arms: dict[str, list[RunData]] = {str(method): [] for method in found["methods"]}
     notes = []
-    rows = _rows(found.get("runs"))
+    rows = objects(found.get("runs"))
     for row in rows:
         try:
             run = read_run(folder / str(row.get("folder", "")))
@@ -80,9 +82,9 @@ def read_comparison(folder: Path) -> Comparison:
     before = found.get("before")
     return Comparison(
         folder=folder, recipe=str(found.get("recipe", "")), methods=tuple(str(m) for m in found["methods"]),
-        metrics=tuple(str(m) for m in found["metrics"]), seeds=len(_list(found.get("seeds"))), budget=words,
-        before=before if isinstance(before, Mapping) else {}, rows=rows, table=_rows(found["table"]),
-        paired=_rows(found.get("paired")), arms={m: tuple(runs) for m, runs in arms.items()}, notes=tuple(notes),
+        metrics=tuple(str(m) for m in found["metrics"]), seeds=len(listed(found.get("seeds"))), budget=words,
+        before=before if isinstance(before, Mapping) else {}, rows=rows, table=objects(found["table"]),
+        paired=objects(found.get("paired")), arms={m: tuple(runs) for m, runs in arms.items()}, notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -278,11 +280,3 @@ def _seeds_panel(comparison: Comparison, metric: str) -> Panel | None:
 
     legend = [(plots.look(at)[0], "block", method) for at, method in enumerate(values)]
     return panel(f"Every seed: {metric}", "A mark is one run; dashed: before training.", legend, draw)
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _rows(value: Any) -> tuple[Row, ...]:
-    return tuple(row for row in _list(value) if isinstance(row, Mapping))

@@ -10,7 +10,7 @@ import numpy as np
 
 from hone.report.data import Estimate, Numbers
 from hone.report.theme import DASHES, LIGHT, MARKERS, SERIES
-from hone.report.words import clean, count
+from hone.report.words import clean, count, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,15 @@ UNIT_LABELS = {
     "step": "updates (optimizer steps done)",
     "rollouts": "rollouts sampled for training",
     "sampled_tokens": "tokens sampled for training",
+    "tokens": "tokens computed in training",
+    "flops": "floating-point operations of training",
+    "seconds": "seconds of training steps",
+    "price": "price of training steps",
 }
+UNIT_WORDS = {
+    "step": "steps", "rollouts": "rollouts", "sampled_tokens": "tokens", "flops": "FLOPs", "seconds": "seconds",
+    "price": "price",
+}  # fmt: skip
 MAX_POINTS = 400
 
 
@@ -132,6 +140,30 @@ def count_axis(ax: Axes, label: str, axis: str = "x") -> None:
     target.set_major_locator(MaxNLocator(5, integer=True))
     target.set_major_formatter(FuncFormatter(lambda v, _: count(v)))
     target.set_label_text(label)
+
+
+def unit_axis(ax: Axes, unit: str) -> None:
+    """The x axis in a unit of effort. A price may be far below 1."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    if unit != "price":
+        return count_axis(ax, UNIT_LABELS[unit])
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: figure(v)))
+    ax.set_xlabel(UNIT_LABELS[unit])
+
+
+def log_axis(ax: Axes, unit: str, low: float, high: float) -> None:
+    """The x axis as a logarithm of compute from `low` to `high`, above 0, in `unit`."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    wide = high > 300 * low
+    ax.xaxis.set_major_locator(LogLocator(10, subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: figure(v) if unit == "price" else count(v)))
+    ax.set_xlabel(f"{UNIT_LABELS[unit]} (log scale)")
 
 
 def forest(ax: Axes, rows: Sequence[tuple[str, float, float, float]]) -> None:

@@ -116,7 +116,7 @@ def _draw(ax: Axes, read: Sequence[RunData], unit: str, key: str) -> None:
             found = [e for row in rows if (e := estimate(row, key))]
             plots.with_intervals(ax, spent_at(run, rows, unit), found, colour, marker, dash)
     plots.percent_axis(ax, "pass rate")
-    plots.count_axis(ax, plots.UNIT_LABELS[unit])
+    plots.unit_axis(ax, unit)
 
 
 def table(read: Sequence[RunData]) -> tuple[list[str], list[list[tuple[str, str]]]]:
