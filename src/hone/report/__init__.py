@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hone.report.build import build, build_comparison, build_sweep, figures
+from hone.report.build import build, build_comparison, build_fit, build_sweep, figures
 from hone.report.picture import story_figure
 
-__all__ = ["build", "build_comparison", "build_sweep", "figures", "story_figure"]
+__all__ = ["build", "build_comparison", "build_fit", "build_sweep", "figures", "story_figure"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from markupsafe import Markup
 
 from hone.core.errors import HoneError
-from hone.report import compare, frontiers, gallery, heat, panels, plots, runs, story, sweep, sweep_curves
+from hone.report import compare, fits, frontiers, gallery, heat, panels, plots, runs, story, sweep, sweep_curves
 from hone.report.data import read_run
 from hone.report.picture import story_figure
 from hone.report.theme import DARK, LIGHT, Drawing, variables
@@ -91,6 +91,23 @@ def build_sweep(folder: Path) -> Path:
         runs=sweep.run_table(read), common=sweep.common(read), title=f"Sweep of {read.recipe}: {headline[0]}",
     )  # fmt: skip
     return _write(page, folder / "report.html")
+
+
+def build_fit(found: Mapping[str, Any], out: Path, *, price_per_hour: float | None = None) -> Path:
+    """Write the page of what `hone.training.fitting.fit_runs` returned (fit.json) to `out`; returns `out`.
+
+    Readings come from the run folders that it names; a recipe whose folders are gone is in the tables alone.
+    `price_per_hour` is needed if the unit is price. DataError if no recipe is named.
+    """
+    read, notes = fits.read_fits(found, price_per_hour)
+    cards, overlay = fits.recipe_panels(found, read), fits.overlay_panel(found, read)
+    headline = fits.headline(found, read)
+    page = _page(
+        "fit.html", [*([overlay] if overlay else []), *cards], headline=headline, notes_=notes, panels=cards,
+        overlay=overlay, parameters=fits.parameters(read), standings=fits.standings(found),
+        held=fits.held_out(read), title=f"Fit: {headline[0]}",
+    )  # fmt: skip
+    return _write(page, Path(out))
 
 
 def figures(run: Path, out_dir: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from hone.report import plots
 from hone.report.data import Numbers
 from hone.report.panels import Legend, Panel, panel
 from hone.report.theme import LIGHT
-from hone.report.words import count, figure, points
+from hone.report.words import count, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,8 +132,8 @@ def _bias_words(found: Frontier, series: Sequence[Series]) -> str:
     compute, problems = (np.concatenate([getattr(run, name) for run in series]) for name in ("compute", "problems"))
     bias = record_bias(compute, np.clip(np.concatenate(truth), 0, 1), problems, resamples=RESAMPLES).end
     return (
-        f"Records lie too high, for they are the luckiest of many readings: by {points(bias.value)} points "
-        f"[{points(bias.low)}, {points(bias.high)}] at the end, measured by redrawing the readings around the curves."
+        f"Records lie too high, for they are the luckiest of many readings: by {100 * bias.value:.1f} points "
+        f"[{100 * bias.low:.1f}, {100 * bias.high:.1f}] at the end, measured by redrawing the readings around the curves."
     )
 
 
@@ -174,7 +174,7 @@ def _track_words(key: str, fit: AllocationFit | str | None) -> str:
     if fit is None:
         return "Steps that follow from the best cell at each budget: C / (num_generations × problems_per_step)."
     if isinstance(fit, str):
-        return f"The logistic is not identified: {fit}."
+        return f"No logistic is drawn: {fit}."
     parts = []
     for name, e in (("L", fit.L), ("k", fit.k), ("log10 C₀", fit.log_midpoint), ("b", fit.b)):
         parts.append(f"{name} = {figure(e.value)} [{figure(e.low)}, {figure(e.high)}]")
@@ -186,10 +186,12 @@ def draw_track(ax: Axes, found: Frontier, key: Any, fit: AllocationFit | str | N
     from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
 
     track = found.best(key)
-    ax.fill_between(track.compute, track.low, track.high, color=LIGHT["after"], alpha=0.14, linewidth=0, step="mid")
+    jumps: Any = {} if key == "steps" else {"drawstyle": "steps-mid"}
+    ax.fill_between(track.compute, track.low, track.high, color=LIGHT["after"], alpha=0.14, linewidth=0,
+                    step="mid" if jumps else None)  # fmt: skip
     sure: Numbers = np.where(track.identified, track.value, np.nan)
-    ax.plot(track.compute, track.value, color=LIGHT["before"], linestyle=":", drawstyle="steps-mid")
-    ax.plot(track.compute, sure, color=LIGHT["after"], linewidth=2.4, drawstyle="steps-mid")
+    ax.plot(track.compute, track.value, color=LIGHT["before"], linestyle=":", **jumps)
+    ax.plot(track.compute, sure, color=LIGHT["after"], linewidth=2.4, **jumps)
     if isinstance(fit, str):
         ax.text(0.03, 0.95, "logistic: not identified", transform=ax.transAxes, va="top", color=LIGHT["muted"])
     elif fit is not None:

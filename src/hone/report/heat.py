@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from hone.compute import Frontier
 
-SHARES = (1 / 4, 1 / 2, 1.0)  # of the largest budget
+SHARES = (1 / 16, 1 / 4, 1.0)  # of the largest budget
 FAINT, STRONG = 0.04, 0.5  # of the shade; text must stay readable on it in both themes
 MOST = 9  # columns whose cells have room for an interval
 Place = tuple[float, float]  # num_generations, problems_per_step
@@ -39,7 +39,7 @@ class HeatMap:
 
 
 def heat_maps(sweep: Sweep, found: Frontiers) -> list[HeatMap]:
-    """The fitted cells at a quarter, half and all of the largest budget, and their final evaluations."""
+    """The fitted cells at a sixteenth, a quarter and all of the largest budget, and their final evaluations."""
     maps = []
     if found.cells is not None and _is_grid(set(zip(found.cells.num_generations, found.cells.problems_per_step))):
         largest = max(curve.reach for curve in found.cells.curves)
