@@ -1,7 +1,7 @@
 """hone: reinforcement post-training, every method one small checked piece in one loop.
 
 `hone.train`, `hone.evaluate`, `hone.compare`, `hone.sweep` and `hone.task` are the surface; `hone.credit`,
-`hone.objectives`, `hone.evals` and `hone.compute` hold the pieces. Names load on first use, so that importing hone is quick.
+`hone.objectives`, `hone.evals` and `hone.compute` hold the pieces. Names load on first use: importing hone is quick.
 """
 
 from __future__ import annotations

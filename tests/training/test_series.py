@@ -9,31 +9,8 @@ import pytest
 import yaml
 
 from hone.core.errors import CheckpointError, DataError
-from hone.recipes.load import resolve
 from hone.training.series import read_runs, read_series
-
-RECIPE = {"task": "maze", "model": "micro:new", "num_generations": 4, "problems_per_step": 2}
-GROUPS = [([0, 2], [4, 4]), ([4, 1], [4, 2]), ([4, 4], [4, 4])]
-
-
-def write_run(folder, groups=GROUPS, size=None, evals=(), **changed):
-    folder.mkdir(parents=True)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(resolve(RECIPE, changed)[0].dump()))
-    (folder / "data.json").write_text(json.dumps({"splits": {"train": size, "test": None}}))
-    lines = [
-        {
-            "step": step, "rollouts": 8 * step, "sampled_tokens": 30 * step, "prompt_tokens": 10 * step,
-            "trained_tokens": 40 * step, "time/step": 1800.0, "groups/correct": right, "groups/judged": judged,
-        }
-        for step, (right, judged) in enumerate(groups, start=1)
-    ]  # fmt: skip
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    (folder / "eval.jsonl").write_text("".join(json.dumps(line) + "\n" for line in evals))
-    return folder
-
-
-def evaluation(step, value):
-    return {"step": step, "problems": 50, "pass@1": {"value": value, "low": 0.0, "high": 1.0}}
+from training.written import evaluation, write_run
 
 
 def test_a_reading_is_of_the_policy_before_the_step(tmp_path):

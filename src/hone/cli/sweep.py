@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hone.cli import codes, terminal
+from hone.cli import codes, frontier, terminal
 
 if TYPE_CHECKING:
     from hone.training.sweep import SweepPlan
@@ -109,6 +109,8 @@ def sweep(
         plan, folder, workers=workers, stop_dominated=stop_dominated, reuse=reuse or (), tell=terminal.say
     )
     show(found)
+    if found["frontier"] is not None:
+        frontier.show(found["frontier"])
     for name, output in found["failures"].items():
         terminal.show_line(f"error: {name} failed: {output}")
     if found["failures"]:

@@ -17,7 +17,7 @@ from hone.core.recipe import Recipe
 
 Rule = Literal["sqrt", "constant"]
 Keys = Mapping[str, Any]
-BATCH = ("num_generations", "problems_per_step")
+BATCH: tuple[Literal["num_generations", "problems_per_step"], ...] = ("num_generations", "problems_per_step")
 LONGEST_NAME = 120  # characters of a cell's folder
 
 

@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hone.core.errors import CheckpointError, RecipeError
+from hone.core.errors import CheckpointError, HoneError, RecipeError
 from hone.core.recipe import Recipe
 from hone.tasks import make
 from hone.training.arms import Arm, Workers
-from hone.training.cells import Budget, Cell, Rule, rollouts_of
+from hone.training.cells import BATCH, Budget, Cell, Rule, rollouts_of
 from hone.training.compare import evaluation_settings, measure_base, table
 from hone.training.disk import write_whole
 from hone.training.domination import RULE
 from hone.training.folder import RunFolder
+from hone.training.frontiers import frontier_of
 from hone.training.lock import locked
 from hone.training.readings import spent
 from hone.training.same import differences
-from hone.training.series import SWEEP, stale
+from hone.training.series import SWEEP, read_runs, stale
 from hone.training.stopping import listening
 from hone.training.watch import Watch, mark_of
 
@@ -65,6 +66,8 @@ def run_sweep(
 ) -> dict[str, Any]:
     """Run what is not finished of a plan; returns the content of sweep.json, which is written after every run.
 
+    At the end it has the frontier of `frontier_of` as well, where cells differ in a key of BATCH.
+
     Runs lie in `out`/runs/<cell>/seed<k> and take turns seed by seed, so that an interrupted sweep has whole grids;
     `workers` processes of one thread run at a time. Finished runs of the folder are taken, and those within the folders
     `reuse` whose recipe is equal in all that decides the result. Where every cell is evaluated alike, the base model is
@@ -107,19 +110,20 @@ def _run(
     )
     failures: dict[str, str] = {}
 
-    def write() -> dict[str, Any]:
-        content = _content(plan, out, arms, before, failures)
-        write_whole(out / SWEEP, json.dumps(content, indent=2) + "\n")
-        return content
+    def write(_: Arm | None = None) -> None:
+        _write(out, _content(plan, out, arms, before, failures))
 
     write()
     watch = Watch(arms, plan.budget.unit if plan.budget else "rollouts", tell) if stop_dominated else None
-    pool = Workers(workers, tell, after=lambda arm: write() and None)
+    pool = Workers(workers, tell, after=write)
     if watch is not None:
         tell(f"dominated runs are stopped: {RULE}")
         pool.unwanted = watch.unwanted
     failures.update(pool.run(waiting))
-    content = write()
+    write()
+    content = _content(plan, out, arms, before, failures)
+    content["frontier"] = _frontier(plan, out, tell)
+    _write(out, content)
     if failures and not content["runs"]:
         first = next(iter(failures))
         raise CheckpointError(
@@ -147,7 +151,24 @@ def _content(
         "runs": rows,
         "table": table(rows, [cell.name for cell in plan.cells], shown, "cell"),
         "failures": dict(failures),
+        "frontier": None,
     }
+
+
+def _write(out: Path, content: dict[str, Any]) -> None:
+    write_whole(out / SWEEP, json.dumps(content, indent=2) + "\n")
+
+
+def _frontier(plan: SweepPlan, out: Path, tell: Callable[[str], None]) -> dict[str, Any] | None:
+    """The frontier of the runs in pass@1; None if there is none to draw."""
+    if not any(len({getattr(cell.recipe, key) for cell in plan.cells}) > 1 for key in BATCH):
+        return None
+    try:
+        unit = plan.budget.unit if plan.budget else "rollouts"
+        return frontier_of([run.series for run in read_runs([out], unit)])
+    except HoneError as error:  # a sweep is whole without it
+        tell(f"no frontier: {error.what}")
+        return None
 
 
 def metrics_of(recipe: Recipe) -> list[str]:

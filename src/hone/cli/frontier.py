@@ -1,0 +1,70 @@
+"""The frontier of a sweep as a table: the best setting for each budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hone.cli import terminal
+
+ROWS = 7  # budgets that are shown, evenly along the logarithm of compute
+NAMES = {"num_generations": "n*", "problems_per_step": "B_p*", "steps": "M*"}
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """Print n*(C), B_p*(C) and M*(C) with their intervals, or that the data do not say which is best."""
+    best = found["best"]
+    keys = [key for key in NAMES if key in best]
+    title = f"\nfrontier: the best cell for a budget, {found['metric']}"
+    shown = terminal.figures(
+        title, found["unit"], found["metric"], *(NAMES[key] for key in keys), "best cell"
+    )
+    last = len(best["compute"]) - 1
+    for place in sorted({round(i * last / (ROWS - 1)) for i in range(ROWS)}):
+        if best["reward"][place]["value"] is None:
+            continue
+        numbers = [_number(best[key][place]) for key in keys]
+        shown.add_row(
+            f"{best['compute'][place]:,.0f}", share(best["reward"][place]), *numbers,
+            terminal.safe(best["cells"][place]),
+        )  # fmt: skip
+    terminal.show_figures(shown)
+    for key, fit in found["allocation"].items():
+        terminal.say(f"{NAMES[key]}(C) over all of the other key: {_allocation(fit)}", "dim")
+
+
+def share(value: Mapping[str, Any]) -> str:
+    """A share with its limits, as rich markup."""
+    from hone.report.words import percent
+
+    if value["value"] is None:
+        return "–"
+    limits = "" if value["low"] is None else rf" \[{percent(value['low'], 1)}, {percent(value['high'], 1)}]"
+    return f"{percent(value['value'], 1)}{limits}"
+
+
+def gap(value: Mapping[str, Any]) -> str:
+    """A difference of shares in points with its limits, as rich markup."""
+    from hone.report.words import points
+
+    limits = "" if value["low"] is None else rf" \[{points(value['low'])}, {points(value['high'])}]"
+    return f"{points(value['value'])}{limits}"
+
+
+def _number(value: Mapping[str, Any]) -> str:
+    if value["value"] is None:
+        return "–"
+    limits = f"[{value['low']:,.0f}, {value['high']:,.0f}]".replace("[", r"\[")
+    known = "" if value["identified"] else ", not identified"
+    return f"{value['value']:,.0f} {limits}{known}"
+
+
+def _allocation(fit: Mapping[str, Any]) -> str:
+    """The logistic of a key in words."""
+    if "refused" in fit:
+        return f"no curve: {fit['refused']}"
+    steep = "a step" if fit["k"] == "step" else f"k {fit['k']['value']:.3g}"
+    middle = fit["log_midpoint"]["value"]
+    floor, height = fit["b"]["value"], fit["L"]["value"]
+    words = f"from {2**floor:.3g} to {2 ** (floor + height):.3g}, half way at {10**middle:,.0f} {fit['unit']}, {steep}"
+    return f"{words} ({'; '.join(fit['doubts'])})" if fit["doubts"] else words
