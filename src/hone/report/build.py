@@ -12,8 +12,22 @@ from typing import Any
 from markupsafe import Markup
 
 from hone.core.errors import HoneError
-from hone.report import compare, fits, frontiers, gallery, heat, panels, plots, runs, story, sweep, sweep_curves
-from hone.report.data import read_run
+from hone.report import (
+    compare,
+    cost,
+    fits,
+    frontiers,
+    gallery,
+    heat,
+    panels,
+    plots,
+    rates,
+    runs,
+    story,
+    sweep,
+    sweep_curves,
+)
+from hone.report.data import number, read_run
 from hone.report.picture import story_figure
 from hone.report.theme import DARK, LIGHT, Drawing, variables
 from hone.report.words import clean, count, duration, percent
@@ -36,7 +50,8 @@ def build(runs_: Sequence[Path], out: Path | None = None) -> Path:
             "heroes": [panels.pass_at_k_panel(run)],
             "where": [panels.level_panel(run), panels.histogram_panel(run),
                       panels.pass_at_k_panel(run, "maj"), panels.pass_at_k_panel(run, "worst")],
-            "progress": [panels.lines_panel(run, lines) for lines in panels.PROGRESS],
+            "progress": [*(panels.lines_panel(run, lines) for lines in panels.PROGRESS),
+                         rates.rate_panel([run], number(run.recipe, "num_generations"))],
             "health": [*(panels.lines_panel(run, lines) for lines in panels.HEALTH), panels.loss_panel(run)],
             "time": [panels.time_panel(run)],
         }  # fmt: skip
@@ -46,6 +61,7 @@ def build(runs_: Sequence[Path], out: Path | None = None) -> Path:
             tiles=story.tiles(run), facts=story.facts(run), attention=story.attention(run), panels=found,
             curves=curves, pairs=gallery.pairs(run), training=gallery.training(run),
             statuses=story.statuses(run), times=panels.time_shares(run), evals=runs.eval_table(run),
+            cost=cost.phases(run), cost_facts=cost.facts(run),
             recipe=story.flat(run.recipe), title=f"{run.name}: {story.headline(run).line()}",
         )  # fmt: skip
         return _write(page, Path(out) if out else run.path / "report.html")
@@ -81,13 +97,14 @@ def build_sweep(folder: Path) -> Path:
     read = sweep.read_sweep(folder)
     found = frontiers.frontiers_of(read.series)
     frontier, tracks = frontiers.frontier_panel(found), frontiers.track_panels(found)
-    heats = [heat.heat_panel(one) for one in heat.heat_maps(read, found)]
-    rates, curves = sweep_curves.rate_panels(read), sweep_curves.curve_panels(read)
-    every = [*([frontier] if frontier else []), *tracks, *heats, *rates, *chain.from_iterable(curves.values())]
+    maps = [*heat.fitted_maps(found), heat.held_out_map(read)]
+    heats = [heat.heat_panel(one) for one in maps if one is not None]
+    masses, curves = sweep_curves.rate_panels(read), sweep_curves.curve_panels(read)
+    every = [*([frontier] if frontier else []), *tracks, *heats, *masses, *chain.from_iterable(curves.values())]
     headline = frontiers.verdict(found)
     page = _page(
         "sweep.html", every, sweep=read, headline=headline, notes_=[*read.notes, *found.why], frontier=frontier,
-        tracks=tracks, heats=heats, rates=rates, curves=curves, cells=sweep.cell_table(read),
+        tracks=tracks, heats=heats, rates=masses, curves=curves, cells=sweep.cell_table(read),
         runs=sweep.run_table(read), common=sweep.common(read), title=f"Sweep of {read.recipe}: {headline[0]}",
     )  # fmt: skip
     return _write(page, folder / "report.html")

@@ -163,9 +163,9 @@ def recipe_panels(fits: Row, found: Sequence[Fitted]) -> list[Panel]:
     cards = []
     for at, one in enumerate([one for one in found if one.curve is not None][:MOST]):
         end, reach = _end(one), one.curve.fit.max_compute if one.curve else math.nan
-        legend = [("before", "block", "readings, 95% intervals over problems"), ("after", "line", "fit, 95% band"),
+        legend = [("before", "block", "readings; 95% intervals, at most"), ("after", "line", "fit, 95% band"),
                   ("good", "line", "A, 95% interval"), ("train", "dash", "C_mid")]  # fmt: skip
-        words = f"Beyond the data, which end at {count(reach)}, it is extrapolated {figure(end / reach)}-fold."
+        words = f"beyond the data, which end at {count(reach)}, extrapolated up to {figure(end / reach)}×."
         cards.append(panel(shorten(one.name, 80)[0], f"Dashed and shaded: {words}", legend,
                            partial(draw_fit, one=one, unit=str(fits.get("unit"))), hero=True, key=f"fit {at}"))  # fmt: skip
     return cards
@@ -205,8 +205,8 @@ def draw_fit(ax: Axes, one: Fitted, unit: str) -> None:
         ax.axhline(a.value, color=LIGHT["good"], linewidth=1.3)
     if end > reach * (1 + 1e-9):
         ax.axvspan(reach, end, color=LIGHT["before"], alpha=0.14, linewidth=0)
-        ax.text(math.sqrt(reach * end), 0.02, f"extrapolated\n{figure(end / reach)}-fold", ha="center", va="bottom",
-                transform=ax.get_xaxis_transform(), size=9.5, color=LIGHT["muted"])  # fmt: skip
+        ax.text(0.995, 0.97, f"extrapolated {figure(end / reach)}×", ha="right", va="top", transform=ax.transAxes,
+                size=9.5, color=LIGHT["ink"])  # fmt: skip
     xs, estimates = _readings(one.series)
     low, high, value = (np.array([getattr(e, key) for e in estimates]) for key in ("low", "high", "value"))
     ax.vlines(xs, low, high, color=LIGHT["before"], linewidth=1.2)
@@ -215,7 +215,8 @@ def draw_fit(ax: Axes, one: Fitted, unit: str) -> None:
     first = _axes(ax, [one], unit)
     if r0 is not None:
         ax.axhline(r0.value, color=LIGHT["muted"], linestyle=":", linewidth=1.2)
-        ax.text(first * 1.06, r0.value, "R0", va="bottom", size=9.5, color=LIGHT["muted"])
+        ax.text(0.995, r0.value, "R0", ha="right", va="bottom", size=9.5, color=LIGHT["muted"],
+                transform=ax.get_yaxis_transform())  # fmt: skip
     if mid is not None and first < mid.value < end:
         ax.axvline(mid.value, color=LIGHT["train"], linestyle="--", linewidth=1.3)
 
@@ -239,7 +240,7 @@ def _first(one: Fitted) -> float:
 def _axes(ax: Axes, drawn: Sequence[Fitted], unit: str) -> float:
     """Both axes; returns the first compute that is shown."""
     first = min(_first(one) for one in drawn)
-    plots.log_axis(ax, unit, first, max(_end(one) for one in drawn))
+    plots.log_axis(ax, unit, first / 1.15, max(_end(one) for one in drawn))
     plots.percent_axis(ax, "pass rate of fresh problems", whole=False)
     ax.set_ylim(0, min(1.02, ax.get_ylim()[1]))
     return first

@@ -140,7 +140,7 @@ def _bias_words(found: Frontier, series: Sequence[Series]) -> str:
 def track_panels(found: Frontiers) -> list[Panel]:
     """n*(C) with its logistic as the first and large one, then B_p*(C), then M*(C)."""
     made = [
-        _track_panel(fitted, key, _allocation(fitted), hero=at == 0)
+        _track_panel(fitted, key, allocation(fitted), hero=at == 0)
         for at, (key, fitted) in enumerate(found.pooled.items())
     ]
     if found.cells is not None:
@@ -148,7 +148,7 @@ def track_panels(found: Frontiers) -> list[Panel]:
     return made
 
 
-def _allocation(found: Frontier) -> AllocationFit | str:
+def allocation(found: Frontier) -> AllocationFit | str:
     """The logistic, or why it is not identified."""
     try:
         fit = found.allocation()

@@ -38,22 +38,26 @@ class HeatMap:
     alike: frozenset[Place]
 
 
-def heat_maps(sweep: Sweep, found: Frontiers) -> list[HeatMap]:
-    """The fitted cells at a sixteenth, a quarter and all of the largest budget, and their final evaluations."""
-    maps = []
-    if found.cells is not None and _is_grid(set(zip(found.cells.num_generations, found.cells.problems_per_step))):
-        largest = max(curve.reach for curve in found.cells.curves)
-        made = [_fitted(found.cells, share * largest) for share in SHARES]
-        maps += [one for one in made if one is not None]
+def fitted_maps(found: Frontiers) -> list[HeatMap]:
+    """The cells' curves at a sixteenth, a quarter and all of the largest budget, as far as runs reach them."""
+    cells = found.cells
+    if cells is None or not _is_map(set(zip(cells.num_generations, cells.problems_per_step))):
+        return []
+    largest = max(curve.reach for curve in cells.curves)
+    made = [_fitted(cells, share * largest) for share in SHARES]
+    return [one for one in made if one is not None]
+
+
+def held_out_map(sweep: Sweep) -> HeatMap | None:
+    """The cells' last evaluations; None where there are none, or several cells lie at one place."""
     places = {_place(cell) for cell in sweep.cells}
-    if sweep.metrics and len(places) == len(sweep.cells) and _is_grid(places):
-        held = _held_out(sweep, sweep.metrics[0])
-        maps += [held] if held is not None else []
-    return maps
+    if not sweep.metrics or len(places) < len(sweep.cells) or not _is_map(places):
+        return None
+    return _held_out(sweep, sweep.metrics[0])
 
 
-def _is_grid(places: set[Place]) -> bool:
-    """Whether there is something to compare along both keys or one; a single place is no map."""
+def _is_map(places: set[Place]) -> bool:
+    """Whether there is something to compare; a single place is no map."""
     return len(places) > 1 and all(math.isfinite(v) for place in places for v in place)
 
 
