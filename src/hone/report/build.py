@@ -100,7 +100,13 @@ def build_sweep(folder: Path) -> Path:
     maps = [*heat.fitted_maps(found), heat.held_out_map(read)]
     heats = [heat.heat_panel(one) for one in maps if one is not None]
     masses, curves = sweep_curves.rate_panels(read), sweep_curves.curve_panels(read)
-    every = [*([frontier] if frontier else []), *tracks, *heats, *masses, *chain.from_iterable(curves.values())]
+    every = [
+        *([frontier] if frontier else []),
+        *tracks,
+        *heats,
+        *masses,
+        *chain.from_iterable(curves.values()),
+    ]
     headline = frontiers.verdict(found)
     page = _page(
         "sweep.html", every, sweep=read, headline=headline, notes_=[*read.notes, *found.why], frontier=frontier,

@@ -31,7 +31,11 @@ def phases(run: RunData) -> tuple[list[str], list[list[tuple[str, str]]]]:
         spent = number(seconds, key)
         if not any(value > 0 for value in (spent, flops, moved)):
             continue
-        share = f"{percent(flops / operations)} of the steps" if phase not in ("", "eval") and operations > 0 else ""
+        share = (
+            f"{percent(flops / operations)} of the steps"
+            if phase not in ("", "eval") and operations > 0
+            else ""
+        )
         rows.append([(word, ""), (duration(spent), ""), (count(flops), share), (count(moved), "")])
     kept = [at for at in range(4) if at == 0 or any(row[at][0] != "–" for row in rows)]
     heads = ["phase", "time", "FLOPs", "bytes"]

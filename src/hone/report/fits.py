@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,28 +60,29 @@ def read_fits(fits: Row, price_per_hour: float | None) -> tuple[list[Fitted], li
     if not found:
         raise DataError("The fits name no recipe.", "Run `hone fit` again.")
     left = fits.get("left_out")
-    notes += [f"{name} was left out: {why}" for name, why in left.items()] if isinstance(left, Mapping) else []
+    notes += (
+        [f"{name} was left out: {why}" for name, why in left.items()] if isinstance(left, Mapping) else []
+    )
     return found, notes
 
 
 def _series(fits: Row, row: Row, price_per_hour: float | None) -> list[Series]:
     from hone.training.series import read_series
 
-    unit, metric = str(fits.get("unit", "rollouts")), str(fits.get("metric", "pass@1"))
-    return [
-        read_series(Path(str(folder)), unit, metric, cell=str(row.get("recipe")), price_per_hour=price_per_hour)  # type: ignore[arg-type]
-        for folder in listed(row.get("runs"))
-    ]
+    unit: Any = str(fits.get("unit", "rollouts"))
+    metric, cell = str(fits.get("metric", "pass@1")), str(row.get("recipe"))
+    folders = [Path(str(folder)) for folder in listed(row.get("runs"))]
+    return [read_series(f, unit, metric, cell=cell, price_per_hour=price_per_hour) for f in folders]
 
 
 def _refitted(series: Sequence[Series], fits: Row, row: Row) -> RecipeCurve:
     """The same curve again, for its band. R0 is held at what the fit had."""
     from hone.compute import fit_recipe
 
-    form = str(fits.get("form", "scalerl"))
+    form: Any = str(fits.get("form", "scalerl"))
     start = estimate(row, "R0")
     r0 = start.value if form == "scalerl" and start is not None else None
-    return fit_recipe(series, form=form, r0=r0, resamples=RESAMPLES)  # type: ignore[arg-type]
+    return fit_recipe(series, form=form, r0=r0, resamples=RESAMPLES)
 
 
 def headline(fits: Row, found: Sequence[Fitted]) -> tuple[str, str]:
@@ -101,7 +102,10 @@ def headline(fits: Row, found: Sequence[Fitted]) -> tuple[str, str]:
     a = estimate(one.row, "A")
     if a is None or one.row.get("identified") is False:
         return "The asymptote is not identified", ""
-    return f"A = {percent(a.value)}, {span(a)}", f"What {one.name} tends to as compute grows, with its 95% interval."
+    return (
+        f"A = {percent(a.value)}, {span(a)}",
+        f"What {one.name} tends to as compute grows, with its 95% interval.",
+    )
 
 
 def _points(e: Estimate) -> str:
@@ -120,13 +124,23 @@ def parameters(found: Sequence[Fitted]) -> tuple[list[str], list[list[tuple[str,
             cells.append((words(e.value) if e else "–", limits))
         bias = one.row.get("record_bias")
         e = estimate(bias, "end") if isinstance(bias, Mapping) else None
-        cells.append((f"{points(e.value)} points", f"{points(e.low)} to {points(e.high)}") if e else ("–", ""))
+        cells.append(
+            (f"{points(e.value)} points", f"{points(e.low)} to {points(e.high)}") if e else ("–", "")
+        )
         for p in objects(one.row.get("predictions"))[-1:]:
             value = estimate({"": p}, "") or Estimate(math.nan)
             cells.append((percent(value.value, 1), f"at {count(number(p, 'compute'))}, {span(value)}"))
         rows.append(cells)
     width = max(len(row) for row in rows)
-    heads = ["", "A, asymptote", "B, efficiency", "C_mid, half way", "R0, start", "bias of raw records", "predicted"]
+    heads = [
+        "",
+        "A, asymptote",
+        "B, efficiency",
+        "C_mid, half way",
+        "R0, start",
+        "bias of raw records",
+        "predicted",
+    ]
     return heads[:width], [row + [("–", "")] * (width - len(row)) for row in rows]
 
 
@@ -142,7 +156,15 @@ def held_out(found: Sequence[Fitted]) -> tuple[list[str], list[list[str]]]:
                 continue
             values = [100 * number(row, key) for key in ("rmse", "noise", "bias", "end")]
             rows.append([one.name, form, early, *(f"{v:.1f}" if math.isfinite(v) else "–" for v in values)])
-    return ["recipe", "curve", "fitted to the first half", "error (points)", "of it noise", "bias", "bias at the end"], rows
+    return [
+        "recipe",
+        "curve",
+        "fitted to the first half",
+        "error (points)",
+        "of it noise",
+        "bias",
+        "bias at the end",
+    ], rows
 
 
 def standings(fits: Row) -> tuple[list[str], list[list[str]]]:
@@ -150,10 +172,14 @@ def standings(fits: Row) -> tuple[list[str], list[list[str]]]:
     rows = []
     for row in objects(fits.get("standings")):
         rewards = [estimate({"": value}, "") or Estimate(math.nan) for value in listed(row.get("rewards"))]
-        order = [f"{name} {percent(e.value, 1)}" for name, e in zip(map(str, listed(row.get("order"))), rewards)]
+        order = [
+            f"{name} {percent(e.value, 1)}" for name, e in zip(map(str, listed(row.get("order"))), rewards)
+        ]
         lead = estimate(row, "lead") or Estimate(math.nan)
         times = number(row, "times_the_data")
-        beyond = f"{count(number(row, 'compute'))}" + (f" ({figure(times)} × the data)" if times > 1 + 1e-6 else "")
+        beyond = f"{count(number(row, 'compute'))}" + (
+            f" ({figure(times)} × the data)" if times > 1 + 1e-6 else ""
+        )
         rows.append([beyond, "; ".join(order), _points(lead), "decided" if row.get("real") else "undecided"])
     return [f"at {str(fits.get('unit', '')).replace('_', ' ')}", "best first", "lead in points", ""], rows
 
@@ -161,14 +187,20 @@ def standings(fits: Row) -> tuple[list[str], list[list[str]]]:
 def recipe_panels(fits: Row, found: Sequence[Fitted]) -> list[Panel]:
     """A large card for each of the first recipes."""
     cards = []
+    legend = [("before", "block", "readings; 95% intervals, at most"), ("after", "line", "fit, 95% band"),
+              ("good", "line", "A, 95% interval"), ("train", "dash", "C_mid")]  # fmt: skip
     for at, one in enumerate([one for one in found if one.curve is not None][:MOST]):
-        end, reach = _end(one), one.curve.fit.max_compute if one.curve else math.nan
-        legend = [("before", "block", "readings; 95% intervals, at most"), ("after", "line", "fit, 95% band"),
-                  ("good", "line", "A, 95% interval"), ("train", "dash", "C_mid")]  # fmt: skip
-        words = f"beyond the data, which end at {count(reach)}, extrapolated up to {figure(end / reach)}×."
-        cards.append(panel(shorten(one.name, 80)[0], f"Dashed and shaded: {words}", legend,
-                           partial(draw_fit, one=one, unit=str(fits.get("unit"))), hero=True, key=f"fit {at}"))  # fmt: skip
+        draw = partial(draw_fit, one=one, unit=str(fits.get("unit")))
+        title = shorten(one.name, 80)[0]
+        cards.append(panel(title, _beyond_words(one), legend, draw, hero=True, key=f"fit {at}"))
     return cards
+
+
+def _beyond_words(one: Fitted) -> str:
+    reach = one.curve.fit.max_compute if one.curve else math.nan
+    if _end(one) <= reach:
+        return "All of it within the data."
+    return f"Dashed and shaded: beyond the data, which end at {count(reach)}, up to {figure(_end(one) / reach)} times."
 
 
 def overlay_panel(fits: Row, found: Sequence[Fitted]) -> Panel | None:
@@ -184,7 +216,9 @@ def overlay_panel(fits: Row, found: Sequence[Fitted]) -> Panel | None:
 
     legend = [(plots.look(at)[0], "line" if plots.look(at)[1] == "-" else "dash", shorten(one.name, 80)[0])
               for at, one in enumerate(drawn)]  # fmt: skip
-    return panel("All recipes", "Fits with 95% bands; dotted beyond each recipe's data.", legend, draw, hero=True)
+    return panel(
+        "All recipes", "Fits with 95% bands; dotted beyond each recipe's data.", legend, draw, hero=True
+    )
 
 
 def _end(one: Fitted) -> float:
@@ -228,9 +262,7 @@ def _draw_curve(ax: Axes, one: Fitted, colour: str, dash: str, faint: bool) -> N
     reach, end = curve.fit.max_compute, _end(one)
     inside = np.geomspace(_first(one), reach, 48)
     for grid, style in ((inside, dash), (np.geomspace(reach, max(end, reach), 12), ":" if faint else "--")):
-        rows = np.asarray(curve.rewards_at(grid))
-        plots.band(ax, grid, *np.quantile(rows[1:], [0.025, 0.975], axis=0), colour)
-        ax.plot(grid, rows[0], color=LIGHT[colour], linestyle=style)
+        plots.replicates(ax, grid, curve.rewards_at(grid), colour, style)
 
 
 def _first(one: Fitted) -> float:

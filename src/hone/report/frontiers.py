@@ -12,7 +12,7 @@ import numpy as np
 from hone.core.errors import DataError
 from hone.report import plots
 from hone.report.data import Numbers
-from hone.report.panels import Legend, Panel, panel
+from hone.report.panels import Panel, panel
 from hone.report.theme import LIGHT
 from hone.report.words import count, figure
 
@@ -111,9 +111,7 @@ def draw_frontier(ax: Axes, series: Sequence[Series], found: Frontier) -> None:
     for at, curve in enumerate(found.curves):
         colour, dash, _ = plots.look(at)
         grid = np.geomspace(found.compute[0], curve.reach, 48)
-        rows = curve.rewards_at(grid)
-        plots.band(ax, grid, *np.quantile(rows[1:], [0.025, 0.975], axis=0), colour)
-        ax.plot(grid, rows[0], color=LIGHT[colour], linestyle=dash, linewidth=1.9)
+        plots.replicates(ax, grid, curve.rewards_at(grid), colour, dash)
     raw = found.raw
     some = raw.compute > 0
     ax.plot(raw.compute[some], raw.reward[some], linestyle="none", marker="o", markersize=3.5,
@@ -129,11 +127,13 @@ def _bias_words(found: Frontier, series: Sequence[Series]) -> str:
 
     curves = dict(zip(getattr(found, found.by).tolist(), found.curves))
     truth = [curves[float(getattr(run, found.by))].fit.reward_at(run.compute) for run in series]
-    compute, problems = (np.concatenate([getattr(run, name) for run in series]) for name in ("compute", "problems"))
+    compute, problems = (
+        np.concatenate([getattr(run, name) for run in series]) for name in ("compute", "problems")
+    )
     bias = record_bias(compute, np.clip(np.concatenate(truth), 0, 1), problems, resamples=RESAMPLES).end
     return (
         f"Records lie too high, for they are the luckiest of many readings: by {100 * bias.value:.1f} points "
-        f"[{100 * bias.low:.1f}, {100 * bias.high:.1f}] at the end, measured by redrawing the readings around the curves."
+        f"[{100 * bias.low:.1f}, {100 * bias.high:.1f}] at the end, measured by redrawing readings around the curves."
     )
 
 
@@ -143,7 +143,7 @@ def track_panels(found: Frontiers) -> list[Panel]:
         _track_panel(fitted, key, allocation(fitted), hero=at == 0)
         for at, (key, fitted) in enumerate(found.pooled.items())
     ]
-    if found.cells is not None:
+    if found.cells is not None and found.cells.unit == "rollouts":  # steps follow from rollouts alone
         made.append(_track_panel(found.cells, "steps", None))
     return made
 
@@ -172,7 +172,9 @@ def _track_panel(found: Frontier, key: Any, fit: AllocationFit | str | None, her
 
 def _track_words(key: str, fit: AllocationFit | str | None) -> str:
     if fit is None:
-        return "Steps that follow from the best cell at each budget: C / (num_generations × problems_per_step)."
+        return (
+            "Steps that follow from the best cell at each budget: C / (num_generations × problems_per_step)."
+        )
     if isinstance(fit, str):
         return f"No logistic is drawn: {fit}."
     parts = []
@@ -193,7 +195,9 @@ def draw_track(ax: Axes, found: Frontier, key: Any, fit: AllocationFit | str | N
     ax.plot(track.compute, track.value, color=LIGHT["before"], linestyle=":", **jumps)
     ax.plot(track.compute, sure, color=LIGHT["after"], linewidth=2.4, **jumps)
     if isinstance(fit, str):
-        ax.text(0.03, 0.95, "logistic: not identified", transform=ax.transAxes, va="top", color=LIGHT["muted"])
+        ax.text(
+            0.03, 0.95, "logistic: not identified", transform=ax.transAxes, va="top", color=LIGHT["muted"]
+        )
     elif fit is not None:
         ax.plot(track.compute, fit.curve.at(track.compute), color=LIGHT["train"], linestyle="--")
     ax.set_yscale("log", base=2)

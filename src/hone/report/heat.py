@@ -1,4 +1,4 @@
-"""Cells at one budget as a map over num_generations and problems_per_step: the best, and what is as good for all we know."""
+"""Cells at one budget as a map over num_generations and problems_per_step: the best, and what may be as good."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hone.report.words import count, percent
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from hone.compute import Frontier
+    from hone.compute import Frontier, RecipeCurve
 
 SHARES = (1 / 16, 1 / 4, 1.0)  # of the largest budget
 FAINT, STRONG = 0.04, 0.5  # of the shade; text must stay readable on it in both themes
@@ -69,7 +69,7 @@ def _fitted(found: Frontier, budget: float) -> HeatMap | None:
     """Every cell's fitted curve at `budget`, for cells whose runs reach it; of several with one place the best."""
     from hone.compute import compare_at
 
-    chosen = {}
+    chosen: dict[Place, tuple[RecipeCurve, Estimate]] = {}
     beyond = 0.0
     for at, curve in enumerate(found.curves):
         if budget > curve.reach * (1 + 1e-9):
@@ -86,7 +86,8 @@ def _fitted(found: Frontier, budget: float) -> HeatMap | None:
     alike = {
         place
         for place, (curve, _) in chosen.items()
-        if place != best and not compare_at(chosen[best][0], curve, budget, max_extrapolation=max(1.0, beyond)).real
+        if place != best
+        and not compare_at(chosen[best][0], curve, budget, max_extrapolation=max(1.0, beyond)).real
     }
     unit = found.unit.replace("_", " ")
     return HeatMap(
@@ -100,7 +101,9 @@ def _held_out(sweep: Sweep, metric: str) -> HeatMap | None:
     from hone.evals import t_interval
 
     cells = {_place(cell): str(cell.get("name")) for cell in sweep.cells}
-    values = {place: e for place, name in cells.items() if math.isfinite((e := final(sweep, name, metric)).value)}
+    values = {
+        place: e for place, name in cells.items() if math.isfinite((e := final(sweep, name, metric)).value)
+    }
     if not values:
         return None
     best = max(values, key=lambda place: values[place].value)
@@ -125,7 +128,11 @@ def _held_out(sweep: Sweep, metric: str) -> HeatMap | None:
 def heat_panel(heat: HeatMap) -> Panel:
     """The card of a map."""
     rows = len({place[1] for place in heat.values})
-    legend = [("ink", "line", "best"), ("ink", "dash", "not told apart from the best")] if len(heat.values) > 1 else []
+    legend = (
+        [("ink", "line", "best"), ("ink", "dash", "not told apart from the best")]
+        if len(heat.values) > 1
+        else []
+    )
     caption = f"{heat.caption} The shade runs from the lowest to the highest cell."
     return panel(heat.title, caption, legend, partial(draw_heat, heat=heat), height=min(420, 60 + 46 * rows))
 
@@ -151,7 +158,7 @@ def draw_heat(ax: Axes, heat: HeatMap) -> None:
                 va="center" if not known else "bottom", weight="bold", size=11 if len(columns) < 6 else 9,
                 color=LIGHT["ink"])  # fmt: skip
         if known:
-            ax.text(x, y - 0.06, f"{100 * e.low:.0f}–{100 * e.high:.0f}", ha="center", va="top", size=8.5,
+            ax.text(x, y - 0.06, f"{100 * e.low:.0f}–{100 * e.high:.0f}", ha="center", va="top", size=9.5,
                     color=LIGHT["ink"])  # fmt: skip
     ax.set_xlim(-0.5, len(columns) - 0.5)
     ax.set_ylim(-0.5, len(rows) - 0.5)

@@ -90,6 +90,13 @@ def band(ax: Axes, xs: Numbers, low: Numbers, high: Numbers, colour: str) -> Non
     ax.fill_between(xs, low, high, color=LIGHT[colour], alpha=0.16, linewidth=0)
 
 
+def replicates(ax: Axes, xs: Numbers, rows: Numbers, colour: str, dash: str = "-") -> None:
+    """A curve in row 0 and the band that holds 95% of its replicates in the other rows, [rows, points]."""
+    low, high = np.quantile(rows[1:], [0.025, 0.975], axis=0)
+    band(ax, xs, low, high, colour)
+    ax.plot(xs, rows[0], color=LIGHT[colour], linestyle=dash)
+
+
 @dataclass(frozen=True)
 class Curve:
     """Estimates against k, drawn in the colour of `role`."""

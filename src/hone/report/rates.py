@@ -78,12 +78,14 @@ def rate_panel(runs: Sequence[RunData], num_generations: float, key: str = "") -
     found = masses(runs, bins)
     if not found:
         return None
-    title = f"Pass rates in training{key}"
+    title = f"Pass rates{key}" if key else "Pass rates in training"
     caption = (
         "Groups of fresh problems before each update, from the start of training above to its end below. "
         "Groups at either end teach nothing."
     )
-    return panel(title, caption, LEGEND, partial(draw_rates, found=found), height=66 + 56 * len(found), left=80)
+    return panel(
+        title, caption, LEGEND, partial(draw_rates, found=found), height=66 + 56 * len(found), left=80
+    )
 
 
 def draw_rates(ax: Axes, found: Sequence[Mass]) -> None:
@@ -98,9 +100,23 @@ def draw_rates(ax: Axes, found: Sequence[Mass]) -> None:
         ax.bar(edges[:-1] + 0.08 * width, one.between * scale, 0.84 * width, color=LIGHT["after"], **shape)
         for left, share, role in ((-0.13, one.none, "bad"), (1.03, one.every, "good")):
             ax.bar([left], [share * scale], 0.1, color=LIGHT[role], **shape)
-            ax.text(left + 0.05, base + share * scale + 0.03, percent(share), ha="center", size=9.5, color=LIGHT["ink"])
+            ax.text(
+                left + 0.05,
+                base + share * scale + 0.03,
+                percent(share),
+                ha="center",
+                size=9.5,
+                color=LIGHT["ink"],
+            )
         ax.axhline(base, color=LIGHT["grid"], linewidth=1, zorder=0)
-        ax.text(0.5, base + 0.7, f"{percent(one.silent)} without signal", ha="center", size=9.5, color=LIGHT["muted"])
+        ax.text(
+            0.5,
+            base + 0.7,
+            f"{percent(one.silent)} without signal",
+            ha="center",
+            size=9.5,
+            color=LIGHT["muted"],
+        )
     ax.set_yticks([len(found) - 1 - at + 0.25 for at in range(len(found))], [one.label for one in found])
     ax.set_xticks([-0.08, 0.25, 0.5, 0.75, 1.08], ["none", "25%", "50%", "75%", "all"])
     ax.set_xlim(-0.16, 1.16)

@@ -77,7 +77,8 @@ def read_sweep(folder: Path) -> Sweep:
     if not cells:
         raise CheckpointError(f"`{path}`: `cells` is missing or empty.", "Run `hone sweep` again.")
     notes: list[str] = []
-    runs = tuple(_run(folder, row, notes) for row in objects(found.get("runs")))
+    unit = str(found.get("unit", "rollouts"))
+    runs = tuple(_run(folder, row, unit, notes) for row in objects(found.get("runs")))
     seeds = len(listed(found.get("seeds")))
     failures = found.get("failures")
     failures = {str(k): str(v) for k, v in failures.items()} if isinstance(failures, Mapping) else {}
@@ -107,7 +108,7 @@ def _budget(budget: Row) -> str:
     return f"{count(number(budget, 'value'))} {str(budget.get('unit', '')).replace('_', ' ')}"
 
 
-def _run(folder: Path, row: Row, notes: list[str]) -> SweepRun:
+def _run(folder: Path, row: Row, unit: Any, notes: list[str]) -> SweepRun:
     """The run of a row; what it lacks goes into `notes`."""
     from hone.training.series import read_series
 
@@ -116,7 +117,7 @@ def _run(folder: Path, row: Row, notes: list[str]) -> SweepRun:
     data, series = None, None
     try:
         data = read_run(where)
-        series = read_series(where, "rollouts", METRIC, cell=cell)
+        series = read_series(where, unit, METRIC, cell=cell)
     except (HoneError, KeyError, TypeError, ValueError) as error:
         why = error.what if isinstance(error, HoneError) else f"Its files lack {error}."
         notes.append(f"{cell}, seed {seed}: left out of the {'curves' if data is None else 'fits'}. {why}")
@@ -125,7 +126,16 @@ def _run(folder: Path, row: Row, notes: list[str]) -> SweepRun:
 
 def cell_table(sweep: Sweep) -> tuple[list[str], list[list[tuple[str, str]]]]:
     """One row a cell: what it sets, its final figures with intervals, its mean cost; before training as the first."""
-    heads = ["", *sweep.metrics, "rollouts a step", "steps", "learning rate", "sampled tokens", "time", "FLOPs"]
+    heads = [
+        "",
+        *sweep.metrics,
+        "rollouts a step",
+        "steps",
+        "learning rate",
+        "sampled tokens",
+        "time",
+        "FLOPs",
+    ]
     rows = []
     if sweep.before:
         found = [estimate(sweep.before, metric) for metric in sweep.metrics]
@@ -138,7 +148,9 @@ def cell_table(sweep: Sweep) -> tuple[list[str], list[list[tuple[str, str]]]]:
         many = f"{len(runs)} run{'s' * (len(runs) != 1)}" + (f", {stopped} stopped early" if stopped else "")
         means = [final(sweep, name, metric) for metric in sweep.metrics]
         batch = number(cell, "num_generations") * number(cell, "problems_per_step")
-        tokens, time = (_mean([number(run.row, key) for run in runs]) for key in ("sampled_tokens", "seconds"))
+        tokens, time = (
+            _mean([number(run.row, key) for run in runs]) for key in ("sampled_tokens", "seconds")
+        )
         flops = _mean([number(run.data.summary, "flops") for run in runs if run.data])
         rows.append(
             [(name, many), *((percent(e.value, 1), span(e) if math.isfinite(e.value) else "") for e in means),
@@ -150,10 +162,11 @@ def cell_table(sweep: Sweep) -> tuple[list[str], list[list[tuple[str, str]]]]:
 
 
 def final(sweep: Sweep, cell: str, metric: str) -> Estimate:
-    """The mean over the seeds of a cell's last evaluation, with its interval; NaN where there is none."""
+    """A cell's mean last evaluation over the seeds with its interval, cut at 0 and 1; NaN where there is none."""
     for row in sweep.table:
         if str(row.get("cell")) == cell and str(row.get("metric")) == metric:
-            return Estimate(*(number(row, key) for key in ("mean", "low", "high")))
+            limits = np.clip([number(row, key) for key in ("mean", "low", "high")], 0, 1)
+            return Estimate(*limits.tolist())
     return Estimate(math.nan)
 
 
@@ -169,11 +182,16 @@ def run_table(sweep: Sweep) -> tuple[list[str], list[list[str]]]:
     for run in sweep.runs:
         last = run.row.get("final")
         values = [number(last, m) if isinstance(last, Mapping) else math.nan for m in sweep.metrics]
-        mark = run.row.get("stopped")
-        state = f"stopped at step {count(number(mark, 'step'))}: {mark.get('why', '')}" if isinstance(mark, Mapping) else "finished"
-        rows.append([run.cell, run.seed, *(percent(v, 1) for v in values), count(number(run.row, "rollouts")),
-                     count(number(run.row, "sampled_tokens")), duration(number(run.row, "seconds")), state])  # fmt: skip
-    rows += [[name, "", *["–"] * (len(sweep.metrics) + 3), f"failed: {why}"] for name, why in sweep.failures.items()]
+        mark, state = run.row.get("stopped"), "finished"
+        if isinstance(mark, Mapping):
+            state = f"stopped at step {count(number(mark, 'step'))}: {mark.get('why', '')}"
+        cost = [count(number(run.row, key)) for key in ("rollouts", "sampled_tokens")]
+        time = duration(number(run.row, "seconds"))
+        rows.append([run.cell, run.seed, *(percent(v, 1) for v in values), *cost, time, state])
+    rows += [
+        [name, "", *["–"] * (len(sweep.metrics) + 3), f"failed: {why}"]
+        for name, why in sweep.failures.items()
+    ]
     return ["cell", "seed", *sweep.metrics, "rollouts", "sampled tokens", "time", "how it ended"], rows
 
 

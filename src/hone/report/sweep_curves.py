@@ -48,7 +48,9 @@ def _groups(sweep: Sweep) -> list[float]:
 
 def _cells(sweep: Sweep, value: float) -> list[Row]:
     """The cells with one num_generations; all of them where none is known."""
-    return [cell for cell in sweep.cells if not np.isfinite(value) or number(cell, "num_generations") == value]
+    return [
+        cell for cell in sweep.cells if not np.isfinite(value) or number(cell, "num_generations") == value
+    ]
 
 
 def _suffix(value: float) -> str:

@@ -30,13 +30,16 @@ def sweep_figure(folder: Path, path: Path) -> Path:
     read = read_sweep(Path(folder))
     found = frontiers_of(read.series)
     if not found.pooled:
-        raise DataError("The sweep has no frontier to draw.", " ".join(found.why) or "Run it on with `hone sweep`.")
+        raise DataError(
+            "The sweep has no frontier to draw.", " ".join(found.why) or "Run it on with `hone sweep`."
+        )
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with style():
-        figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained", facecolor="white")
+        figure = Figure(figsize=(WIDTH, HEIGHT), facecolor="white")
         axes: Any = figure.subplots(1, 3, width_ratios=[1.25, 1, 0.95])
         _draw(axes, read, found)
+        figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
         figure.savefig(path, dpi=200, metadata={"Date": None} if path.suffix == ".svg" else None)
     return path
 
@@ -48,6 +51,8 @@ def _draw(axes: list[Axes], read: Sweep, found: Frontiers) -> None:
         colour, dash, _ = plots.look(at)
         axes[0].plot([], [], color=LIGHT[colour], linestyle=dash, label=f"{key} {count(value)}")
     axes[0].plot([], [], color=LIGHT["ink"], linewidth=5, label="envelope")
+    axes[0].plot([], [], linestyle="none", marker="o", markersize=3.5, markerfacecolor="none", color=LIGHT["before"],
+                 label="record readings")  # fmt: skip
     axes[0].legend(frameon=False, loc="upper left", fontsize=9.5)
     draw_track(axes[1], fitted, key, allocation(fitted))
     titles = [clean(f"Frontier of {read.recipe}"), f"{SYMBOLS[key]}, 95% interval"]
