@@ -34,7 +34,7 @@ def write_cell_run(folder: Path, size: int, problems: int, seed: int) -> Path:
         })  # fmt: skip
     recipe = {
         "task": "maze", "curriculum": {"name": "uniform"}, "num_generations": size, "problems_per_step": problems,
-        "learning_rate": 1e-4, "seed": seed, "method": "rloo",
+        "learning_rate": 1e-4, "seed": seed, "method": "rloo", "eval": {},
     }  # fmt: skip
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     (folder / "data.json").write_text(json.dumps({"splits": {"train": None}}))
