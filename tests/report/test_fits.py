@@ -38,7 +38,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_the_page_shows_every_recipe(found: dict[str, Any], tmp_path: Path) -> None:
     page = report.build_fit(found, tmp_path / "new" / "fit.html")
     elements = assert_inert(page)
-    assert "num_generations=8 leads at 1,024" not in elements.text  # the runs' last reading is at less than 512
+    assert (
+        "num_generations=8 leads at 1,024" not in elements.text
+    )  # the runs' last reading is at less than 512
     for words in ("num_generations=2", "num_generations=8", "All recipes", "A, asymptote", "power law",
                   "without the early readings", "Dashed and shaded: beyond the data"):  # fmt: skip
         assert words in elements.text, words
