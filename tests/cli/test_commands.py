@@ -33,7 +33,8 @@ LAZY = """
 import sys
 from typer.testing import CliRunner
 from hone.cli.main import app
-for words in (["--help"], ["train", "--help"], ["sweep", "--help"], ["fit", "--help"], ["methods"], ["methods", "rloo"], ["recipes", "demo"], ["doctor"]):
+for words in (["--help"], ["train", "--help"], ["sweep", "--help"], ["fit", "--help"],
+              ["methods"], ["methods", "rloo"], ["recipes", "demo"], ["doctor"]):
     result = CliRunner().invoke(app, words)
     assert result.exit_code in ((0, 1) if words == ["doctor"] else (0,)), (words, result.output)
     assert "torch" not in sys.modules, words

@@ -7,7 +7,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from hone.cli import fit, frontier, sweep
+from hone.cli import fit, frontier, limits, sweep
 from hone.cli.main import app
 from hone.training.fitting import fit_runs
 from training.written import write_curve, write_sweep
@@ -118,7 +118,7 @@ def test_a_fit_as_json_is_a_list_of_recipes(tmp_path):
 
 def test_what_is_not_known_is_shown_as_such(capsys):
     unknown = {"value": None, "low": None, "high": None}
-    assert frontier.share(unknown) == "–"
+    assert (limits.share(**unknown), limits.gap(**unknown)) == ("–", "–")
     point = {"value": 8.0, "low": 4.0, "high": 16.0, "identified": False}
     best = {"compute": [10.0], "reward": [{"value": 0.5, "low": None, "high": None}], "num_generations": [point],
             "cells": ["a"]}  # fmt: skip

@@ -57,6 +57,8 @@ def test_units_that_a_run_does_not_have_are_refused(tmp_path):
     run = write_run(tmp_path / "a")
     with pytest.raises(DataError, match="has no `flops`"):
         read_series(run, "flops")
+    priced = read_series(write_run(tmp_path / "priced", price_per_hour=2.0), "price")
+    assert priced.compute.tolist() == pytest.approx([0, 1, 2])
     with pytest.raises(DataError, match="what an hour of this machine costs"):
         read_series(run, "price")
 

@@ -119,7 +119,9 @@ def test_finished_runs_elsewhere_are_taken_and_stay_known(stub):
     found = hone.sweep(PLAN, GRID, out=stub / "new", reuse=[stub / "old"])
     assert order(stub) == ["2.0"]
     assert [row["folder"] for row in found["runs"]] == [f"runs/{A}/seed0", f"../old/runs/{B}/seed0"]
-    assert hone.sweep(PLAN, GRID, out=stub / "new") == found
+    said: list[str] = []
+    assert hone.sweep(PLAN, GRID, out=stub / "new", tell=said.append) == found
+    assert "2 runs, 2 of them finished before, 1 of these in other folders" in said
     assert order(stub) == []
     shutil.rmtree(stub / "old")
     assert hone.sweep(PLAN, GRID, out=stub / "new")["runs"][1]["folder"] == f"runs/{B}/seed0"

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from hone.cli import terminal
+from hone.cli.limits import gap, share
 
 
 def compare(
@@ -81,16 +82,15 @@ def show_methods(source: str, methods: Sequence[str], overrides: Mapping[str, An
 
 def show(found: Mapping[str, Any]) -> None:
     """Print the table of methods and the paired differences."""
-    from hone.cli.summary import share
-    from hone.evals import Interval
-
     title = f"{found['budget']['value']:,} sampled tokens each"
     results = terminal.figures(title, "method", *found["metrics"])
-    before = [share(Interval(v["value"], v["low"], v["high"])) for v in found["before"].values()]
+    before = [share(v["value"], v["low"], v["high"]) for v in found["before"].values()]
     results.add_row("before", *before, style="dim")
     for method in found["methods"]:
         rows = {row["metric"]: row for row in found["table"] if row["method"] == method}
-        results.add_row(terminal.safe(method), *(mean_cell(rows[metric]) for metric in found["metrics"]))
+        results.add_row(
+            terminal.safe(method), *(share(*limits_of(rows[metric])) for metric in found["metrics"])
+        )
     terminal.show_figures(results)
     if found["paired"]:
         terminal.show_figures(_differences(found))
@@ -102,7 +102,11 @@ def _differences(found: Mapping[str, Any]) -> Table:
     for row in found["paired"]:
         ahead = f"{row['wins']} of {row['n']}"
         shown.add_row(
-            terminal.safe(f"{row['a']} − {row['b']}"), row["metric"], _points(row), ahead, verdict(row)
+            terminal.safe(f"{row['a']} − {row['b']}"),
+            row["metric"],
+            gap(*limits_of(row)),
+            ahead,
+            verdict(row),
         )
     return shown
 
@@ -116,20 +120,6 @@ def verdict(row: Mapping[str, Any]) -> str:
     return f"{row['b']} higher" if row["high"] < 0 else "undecided"
 
 
-def mean_cell(row: Mapping[str, Any]) -> str:
-    """A mean with its 95% limits, as rich markup."""
-    from hone.report.words import percent
-
-    if row["mean"] is None:
-        return "–"
-    limits = "" if row["low"] is None else rf" \[{percent(row['low'], 1)}, {percent(row['high'], 1)}]"
-    return f"{percent(row['mean'], 1)}{limits}"
-
-
-def _points(row: Mapping[str, Any]) -> str:
-    from hone.report.words import points
-
-    if row["mean"] is None:
-        return "–"
-    limits = "" if row["low"] is None else rf" \[{points(row['low'])}, {points(row['high'])}]"
-    return f"{points(row['mean'])}{limits}"
+def limits_of(row: Mapping[str, Any]) -> tuple[float | None, float | None, float | None]:
+    """The mean of a row of a table of means, and its limits."""
+    return row["mean"], row["low"], row["high"]

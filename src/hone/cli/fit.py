@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from hone.cli import frontier, terminal
+from hone.cli.limits import gap, share
 
 
 class UnitChoice(StrEnum):
@@ -132,7 +133,7 @@ def _standings(found: Mapping[str, Any]) -> None:
         verdict = "real" if row["real"] else "undecided"
         shown.add_row(
             f"{row['compute']:,.0f}", f"{row['times_the_data']:.2g}×", terminal.safe(row["order"][0]),
-            frontier.share(row["rewards"][0]), frontier.gap(row["lead"]), verdict,
+            share(**row["rewards"][0]), gap(**row["lead"]), verdict,
         )  # fmt: skip
     terminal.show_figures(shown)
     for row in found["efficiency"]:
@@ -148,7 +149,12 @@ def _predictions(found: Mapping[str, Any]) -> None:
     for row in found["recipes"]:
         for one in row["predictions"]:
             times = f"{one['times_the_data']:.2g}×" if one["times_the_data"] > 1 else "within"
-            shown.add_row(terminal.safe(row["recipe"]), f"{one['compute']:,.0f}", times, frontier.share(one))
+            shown.add_row(
+                terminal.safe(row["recipe"]),
+                f"{one['compute']:,.0f}",
+                times,
+                share(one["value"], one["low"], one["high"]),
+            )
     terminal.show_figures(shown)
 
 

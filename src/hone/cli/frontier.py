@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hone.cli import terminal
+from hone.cli.limits import share
 
 ROWS = 7  # budgets that are shown, evenly along the logarithm of compute
 NAMES = {"num_generations": "n*", "problems_per_step": "B_p*", "steps": "M*"}
@@ -25,30 +26,12 @@ def show(found: Mapping[str, Any]) -> None:
             continue
         numbers = [_number(best[key][place]) for key in keys]
         shown.add_row(
-            f"{best['compute'][place]:,.0f}", share(best["reward"][place]), *numbers,
+            f"{best['compute'][place]:,.0f}", share(**best["reward"][place]), *numbers,
             terminal.safe(best["cells"][place]),
         )  # fmt: skip
     terminal.show_figures(shown)
     for key, fit in found["allocation"].items():
         terminal.say(f"{NAMES[key]}(C) over all of the other key: {_allocation(fit)}", "dim")
-
-
-def share(value: Mapping[str, Any]) -> str:
-    """A share with its limits, as rich markup."""
-    from hone.report.words import percent
-
-    if value["value"] is None:
-        return "–"
-    limits = "" if value["low"] is None else rf" \[{percent(value['low'], 1)}, {percent(value['high'], 1)}]"
-    return f"{percent(value['value'], 1)}{limits}"
-
-
-def gap(value: Mapping[str, Any]) -> str:
-    """A difference of shares in points with its limits, as rich markup."""
-    from hone.report.words import points
-
-    limits = "" if value["low"] is None else rf" \[{points(value['low'])}, {points(value['high'])}]"
-    return f"{points(value['value'])}{limits}"
 
 
 def _number(value: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from hone.cli import terminal
+from hone.cli import limits, terminal
 from hone.evals import Interval, cluster_bootstrap, pass_at_k
 from hone.report.words import count, duration, percent, points
 from hone.training.folder import RunFolder
@@ -136,4 +136,4 @@ def _table(found: Sequence[Change]) -> Table:
 
 def share(value: Interval) -> str:
     """A share with its interval, as rich markup."""
-    return rf"{percent(value.value, 1)} \[{percent(value.low, 1)}, {percent(value.high, 1)}]"
+    return limits.share(*value)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hone.cli import codes, frontier, terminal
+from hone.cli.compare import limits_of
+from hone.cli.limits import share
 
 if TYPE_CHECKING:
     from hone.training.sweep import SweepPlan
@@ -156,21 +158,19 @@ def total(plan: SweepPlan) -> str:
 
 def show(found: Mapping[str, Any]) -> None:
     """Print the table of cells: means over seeds with 95% limits, and how many runs finished or were stopped."""
-    from hone.cli.compare import mean_cell
-    from hone.cli.summary import share
-    from hone.evals import Interval
-
     metrics = found["metrics"]
     results = terminal.figures("held-out problems, mean over seeds", "cell", "runs", *metrics)
     before = found["before"]
     if before:
         limits = (before.get(metric) for metric in metrics)
-        shown = [share(Interval(v["value"], v["low"], v["high"])) if v else "–" for v in limits]
+        shown = [share(v["value"], v["low"], v["high"]) if v else "–" for v in limits]
         results.add_row("before", "", *shown, style="dim")
     for cell in found["cells"]:
         runs = [row for row in found["runs"] if row["cell"] == cell["name"]]
         rows = {row["metric"]: row for row in found["table"] if row["cell"] == cell["name"]}
         stopped = sum(row["stopped"] is not None for row in runs)
         many = f"{len(runs)}" + (f", {stopped} stopped" if stopped else "")
-        results.add_row(terminal.safe(cell["name"]), many, *(mean_cell(rows[metric]) for metric in metrics))
+        results.add_row(
+            terminal.safe(cell["name"]), many, *(share(*limits_of(rows[metric])) for metric in metrics)
+        )
     terminal.show_figures(results)

@@ -11,7 +11,7 @@ import numpy as np
 
 from hone.compute.curve_search import Form
 from hone.compute.pooling import bins
-from hone.compute.reward_curve import fit_reward_curve, starting_reward
+from hone.compute.reward_curve import LEAST_POINTS, fit_reward_curve, starting_reward
 from hone.compute.series import Series, check_comparable
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def redraw(
     limits then say nothing of differences between seeds. A picked run is the sigmoid through its own readings plus
     new noise: "residual" draws blocks of n^(1/3) neighbours from the run's own residuals, each divided by its
     binomial standard deviation, so that it needs to be right only about how noise depends on the reward; "binomial"
-    draws binomial(problems, reward), which is exact for one rollout a problem and too much for many.
+    draws binomial(problems, reward), which is exact for one rollout a problem and too much for many. A run too short
+    for a sigmoid is its own readings plus binomial noise.
 
     The start of a row (R0) is its own mean reading at compute 0, or as given.
     """
@@ -110,9 +111,13 @@ def _drawn(
     run: Series, times: int, noise: Noise, rng: np.random.Generator
 ) -> Float[np.ndarray, "times points"]:
     """New readings of a run. They may leave [0, 1]: cutting them off would move their mean."""
-    fit = fit_reward_curve(run.compute, run.reward, unit=run.unit, form="sigmoid", problems=run.problems)
-    smooth = np.asarray(fit.reward_at(run.compute))
-    if noise == "binomial":
+    short = len(run.compute) <= LEAST_POINTS
+    if short:
+        smooth = np.asarray(run.reward, dtype=np.float64)
+    else:
+        fit = fit_reward_curve(run.compute, run.reward, unit=run.unit, form="sigmoid", problems=run.problems)
+        smooth = np.asarray(fit.reward_at(run.compute))
+    if short or noise == "binomial":
         return np.asarray(
             rng.binomial(run.problems, np.clip(smooth, 0, 1), size=(times, len(smooth))) / run.problems
         )

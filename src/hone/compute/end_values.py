@@ -94,7 +94,7 @@ def free_ends(sums: Moments) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     start = sums.reward / sums.weight - rise * mean
     end = start + rise
     inside = (start >= 0) & (rise >= 0) & (end <= 1)
-    level = np.broadcast_to(sums.reward / sums.weight, start.shape)
+    level = np.broadcast_to(np.clip(sums.reward / sums.weight, 0.0, 1.0), start.shape)
     from_zero = np.clip(_ratio(sums.both, sums.shape2), 0.0, 1.0)
     edges = [(level, level), (np.zeros_like(start), from_zero), known_end(sums, None, 1.0)[:2]]
     best_start, best_end = start, end

@@ -25,6 +25,8 @@ from hone.compute.reward_curve import (
 )
 from hone.compute.series import Series, Unit
 
+OFTEN = 0.05  # share of the redrawn data whose C_mid may lie beyond them before A is doubted
+
 
 @dataclass(frozen=True)
 class PredictedReward:
@@ -115,6 +117,7 @@ def fit_recipe(
     if r0 is None:
         c, p = (np.concatenate([getattr(run, name) for run in series]) for name in ("compute", "problems"))
         fit = replace(fit, doubts=(*fit.doubts, *vague_start(c, float(rows.start[0]), p)))
+    fit = replace(fit, doubts=(*fit.doubts, *_seldom_identified(found, fit)))
     columns = {"A": found.end, "B": found.efficiency, "C_mid": found.mid, "R0": found.start}
     if form == "power":
         columns["R0"] = np.full_like(found.start, np.nan)
@@ -131,3 +134,11 @@ def fit_recipe(
         found=found,
         **{name: percentile_estimate(column[0], column[1:]) for name, column in columns.items()},
     )
+
+
+def _seldom_identified(found: Found, fit: RewardFit) -> tuple[str, ...]:
+    """The doubt about a fit that is identified itself, but whose redrawn data often end before C_mid."""
+    beyond = float((found.mid[1:] > fit.max_compute).mean())
+    if fit.doubts or beyond <= OFTEN:
+        return ()
+    return (f"in {100 * beyond:.0f}% of the redrawn data C_mid is beyond their end",)

@@ -15,7 +15,7 @@ from hone.compute.series import Unit, check_readings
 from hone.core.errors import DataError
 
 MAX_EXTRAPOLATION = 4.0
-_LEAST_POINTS = 5
+LEAST_POINTS = 5  # at positive compute
 _AT_TOP = 0.02  # ScaleRL's margin on A
 _VAGUE = 0.05  # an initial reading of a larger standard deviation is doubted
 
@@ -163,7 +163,7 @@ def vague_start(c: np.ndarray, start: float, problems: npt.ArrayLike | None) -> 
     if problems is None or np.isnan(start):
         return ()
     count = float(np.asarray(problems, dtype=np.float64)[c == 0].sum())
-    inner = float(np.clip(start, 1 / count, 1 - 1 / count))
+    inner = float(np.clip(start, 1 / (count + 1), count / (count + 1)))
     deviation = np.sqrt(inner * (1 - inner) / count)
     if deviation <= _VAGUE:
         return ()
@@ -173,10 +173,10 @@ def vague_start(c: np.ndarray, start: float, problems: npt.ArrayLike | None) -> 
 def fitted_part(data: Pooled, min_compute: float, form: Form) -> Pooled:
     """What is left from `min_compute` on; a power law has no value at 0. DataError if it is too little."""
     used = (data.compute >= min_compute) & ((data.compute > 0) | (form == "sigmoid"))
-    if (used & (data.compute > 0)).sum() < _LEAST_POINTS:
+    if (used & (data.compute > 0)).sum() < LEAST_POINTS:
         raise DataError(
             f"{used.sum()} readings from compute {min_compute:g} on, of {len(data.compute)}.",
-            f"A curve needs {_LEAST_POINTS} at different positive compute: run longer, or read more often.",
+            f"A curve needs {LEAST_POINTS} at different positive compute: run longer, or read more often.",
         )
     return Pooled(data.compute[used], data.reward[used], data.weight[used])
 

@@ -12,7 +12,7 @@ from hone.core.recipe import Recipe
 from hone.training.planning import adopt
 
 # Keys that decide what a run writes beside its result, or whether it may run at all.
-BESIDE = ("checkpoint", "max_error_share", "trust_remote_code")
+BESIDE = ("checkpoint", "max_error_share", "price_per_hour", "trust_remote_code")
 BESIDE_OF_EVAL = ("every", "before", "samples_during", "keep_samples")  # the last evaluation is the result
 
 

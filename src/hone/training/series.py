@@ -55,11 +55,14 @@ def read_series(
 
     A step's groups are those of fresh problems before its update: its reading is the mean over groups of the unbiased
     estimate, at the compute spent before the step. Groups with fewer than k judged rollouts are left out. Where the
-    problems are not fresh (see `stale`), the readings are those of eval.jsonl, each at the compute spent until then.
-    Raises CheckpointError for a folder that holds no run, DataError for one that cannot be read this way.
+    problems are not fresh (see `stale`), the readings are those of eval.jsonl, each at the compute spent until then. An
+    hour costs `price_per_hour`, or what the run's recipe says. Raises CheckpointError for a folder that holds no run,
+    DataError for one that cannot be read this way.
     """
     kind, k = _parsed(metric)
     recipe = RunFolder(folder).read_recipe()
+    if price_per_hour is None:
+        price_per_hour = recipe.get("price_per_hour")
     lines = RunFolder(folder).read("metrics.jsonl")
     reason = stale(recipe, int(lines[-1]["step"]) if lines else 0, _size(folder))
     if reason is not None:

@@ -226,7 +226,7 @@ def _known(out: Path) -> list[Path]:
     """Runs outside of `out` that its sweep.json has taken, as far as they still exist."""
     path = out / SWEEP
     rows = json.loads(path.read_text(encoding="utf-8"))["runs"] if path.is_file() else []
-    outside = [(out / row["folder"]) for row in rows if row["folder"].startswith("..")]
+    outside = [Path(os.path.normpath(out / row["folder"])) for row in rows if row["folder"].startswith("..")]
     return [folder for folder in outside if (folder / "summary.json").is_file()]
 
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from safetensors.torch import save_file
 
 from hone.core.batch import Batch
@@ -79,8 +78,7 @@ def keep(s: Session, evidence: Evidence) -> str | None:
 
 
 def _write(s: Session, evidence: Evidence, folder: Path) -> None:
-    recipe = yaml.safe_dump(s.recipe.dump(), sort_keys=False, allow_unicode=True)
-    (folder / "recipe.yaml").write_text(recipe, encoding="utf-8")
+    RunFolder(folder).write_recipe(s.recipe.dump())
     (folder / MODEL).mkdir()
     s.policy.save(folder / MODEL)
     save_file(optimizer_tensors(s.optimizer), folder / OPTIMIZER)
@@ -153,8 +151,3 @@ def read_finding(folder: Path) -> Stored:
         body["device"],
         body["software"],
     )
-
-
-def read_recipe(folder: Path) -> dict[str, Any]:
-    """The recipe of a bundle's run."""
-    return RunFolder(folder).read_recipe()

@@ -18,10 +18,11 @@ from hone.core.method import Method
 from hone.core.recipe import Recipe
 from hone.policies.fingerprint import fingerprint
 from hone.policies.loading import load_policy
-from hone.policies.token_policy import TokenPolicy
+from hone.policies.token_policy import Scores, TokenPolicy
 from hone.training.budget import TokenBudget
+from hone.training.folder import RunFolder
 from hone.training.guards.batch_files import read_batch
-from hone.training.guards.bundle import MODEL, Stored, read_finding, read_recipe
+from hone.training.guards.bundle import MODEL, Stored, read_finding
 from hone.training.guards.checks import OF_ROLLOUTS, OF_UPDATES
 from hone.training.guards.readings import Readings
 from hone.training.guards.rollouts import rollout_readings
@@ -81,7 +82,7 @@ def replay(
     Raises GuardError for a bundle that cannot be read.
     """
     stored = read_finding(folder)
-    recipe = Recipe.model_validate(read_recipe(folder))
+    recipe = Recipe.model_validate(RunFolder(folder).read_recipe())
     batch = read_batch(folder)
     if not (folder / MODEL).is_dir():
         raise GuardError(f"{folder} holds no {MODEL}.", "The bundle is damaged; take another one.")
@@ -155,10 +156,7 @@ def _worst(
     for place, rollout in enumerate(chosen):
         one = part.select([place])
         with torch.no_grad():
-            scores = policy.score(
-                pack(one.trajectories), recipe.temperature, entropy=True, values="values" in method.needs
-            )
-            loss = float(torch.stack(list(components(method, scores, one).values())).sum())
+            scores, loss = _loss(recipe, method, policy, one)
         trajectory, sampled = one.trajectories[0], one.behaviour_logprobs.double()
         gap = (scores.logprobs.cpu().double() - sampled).abs()
         reward = float(one.rewards[0]) if bool(one.ok[0]) else None
@@ -171,7 +169,7 @@ def _worst(
                 float(one.advantages.mean()) if one.advantages is not None else 0.0,
                 float(-sampled.mean()),
                 float(gap.max()),
-                loss,
+                float(loss),
                 None,
                 trajectory.text,
             )
@@ -186,14 +184,18 @@ def _worst(
     )
 
 
+def _loss(recipe: Recipe, method: Method, policy: TokenPolicy, one: Batch) -> tuple[Scores, torch.Tensor]:
+    """A forward pass, and what it adds to the loss."""
+    forest, values = pack(one.trajectories), "values" in method.needs
+    scores = policy.score(forest, recipe.temperature, entropy=True, values=values)
+    return scores, torch.stack(list(components(method, scores, one).values())).sum()
+
+
 def _norm(recipe: Recipe, method: Method, policy: TokenPolicy, one: Batch) -> float:
     """The norm of the gradient of one rollout's part in the loss."""
     parameters = policy.parameters()
     policy.model.zero_grad(set_to_none=True)
-    scores = policy.score(
-        pack(one.trajectories), recipe.temperature, entropy=True, values="values" in method.needs
-    )
-    torch.stack(list(components(method, scores, one).values())).sum().backward()
+    _loss(recipe, method, policy, one)[1].backward()
     norm = float(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
     policy.model.zero_grad(set_to_none=True)
     return norm
