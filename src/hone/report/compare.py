@@ -215,7 +215,7 @@ def _curves_panel(comparison: Comparison, key: str, title: str) -> Panel | None:
         plots.percent_axis(ax, "pass rate", whole=False)
         plots.count_axis(ax, plots.UNIT_LABELS["sampled_tokens"])
 
-    legend = [(plots.look(at)[0], "line" if plots.look(at)[1] == "-" else "dash", method)
+    legend = [plots.legend_key(at, method)
               for method, (at, *_) in means.items()]  # fmt: skip
     return panel(
         title, "Mean over the seeds; the bands are 95% intervals of the mean.", legend, draw, hero=True
@@ -224,12 +224,20 @@ def _curves_panel(comparison: Comparison, key: str, title: str) -> Panel | None:
 
 def _curve(run: RunData, key: str) -> tuple[Numbers, Numbers]:
     if key == "pass_rate":
-        xs, ys = spent_before(run, "sampled_tokens"), column(run.metrics, key)
-        ys = plots.smooth(ys, plots.smoothing_window(len(ys)))
-    else:
-        rows = [row for row in evals_of(run) if estimate(row, key)]
-        xs = spent_at(run, rows, "sampled_tokens")
-        ys = np.array([e.value for row in rows if (e := estimate(row, key))])
+        return rate_curve(run, "sampled_tokens")
+    rows = [row for row in evals_of(run) if estimate(row, key)]
+    xs = spent_at(run, rows, "sampled_tokens")
+    ys = np.array([e.value for row in rows if (e := estimate(row, key))])
+    return _known(xs, ys)
+
+
+def rate_curve(run: RunData, unit: str) -> tuple[Numbers, Numbers]:
+    """The training pass rate, averaged over neighbouring steps, against what had been spent in `unit`."""
+    ys = column(run.metrics, "pass_rate")
+    return _known(spent_before(run, unit), plots.smooth(ys, plots.smoothing_window(len(ys))))
+
+
+def _known(xs: Numbers, ys: Numbers) -> tuple[Numbers, Numbers]:
     known = np.isfinite(xs) & np.isfinite(ys)
     return xs[known], ys[known]
 

@@ -214,7 +214,7 @@ def overlay_panel(fits: Row, found: Sequence[Fitted]) -> Panel | None:
             _draw_curve(ax, one, plots.look(at)[0], plots.look(at)[1], faint=True)
         _axes(ax, drawn, str(fits.get("unit")))
 
-    legend = [(plots.look(at)[0], "line" if plots.look(at)[1] == "-" else "dash", shorten(one.name, 80)[0])
+    legend = [plots.legend_key(at, shorten(one.name, 80)[0])
               for at, one in enumerate(drawn)]  # fmt: skip
     return panel(
         "All recipes", "Fits with 95% bands; dotted beyond each recipe's data.", legend, draw, hero=True

@@ -86,17 +86,12 @@ def frontier_panel(found: Frontiers) -> Panel | None:
         return None
     key, fitted = next(iter(found.pooled.items()))
     legend: list[tuple[str, str, str]] = [("ink", "line", "envelope of the curves")]
-    legend += [_key(at, f"{key} {count(value)}") for at, value in enumerate(getattr(fitted, key))]
+    legend += [plots.legend_key(at, f"{key} {count(value)}") for at, value in enumerate(getattr(fitted, key))]
     legend.append(("before", "block", "record readings"))
     return panel(
         "The frontier", f"Each run faint (averaged); curves with 95% bands. {_bias_words(fitted, found.series)}",
         legend, partial(draw_frontier, series=found.series, found=fitted), hero=True,
     )  # fmt: skip
-
-
-def _key(at: int, label: str) -> tuple[str, str, str]:
-    colour, dash, _ = plots.look(at)
-    return colour, "line" if dash == "-" else "dash", label
 
 
 def draw_frontier(ax: Axes, series: Sequence[Series], found: Frontier) -> None:

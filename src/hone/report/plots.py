@@ -197,3 +197,9 @@ def look(index: int) -> tuple[str, str, str]:
     """(colour role, dash, marker) of series `index`: neighbours differ in all three, the first 32 in one at least."""
     turn = index + index // len(SERIES)  # a colour that comes again has another dash
     return SERIES[index % len(SERIES)], DASHES[turn % len(DASHES)], MARKERS[turn % len(MARKERS)]
+
+
+def legend_key(index: int, label: str) -> tuple[str, str, str]:
+    """(colour role, mark, label) of series `index` in a legend."""
+    colour, dash, _ = look(index)
+    return colour, "line" if dash == "-" else "dash", label

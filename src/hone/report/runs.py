@@ -68,7 +68,7 @@ def distinct_names(read: Sequence[RunData]) -> list[RunData]:
 def overlay(read: Sequence[RunData]) -> dict[str, Panel]:
     """Held-out pass@1 (and the training pass rate) of all runs against each unit of effort, and pass@k at the end."""
     cards: dict[str, Panel] = {}
-    legend = [(plots.look(at)[0], "line" if plots.look(at)[1] == "-" else "dash", run.name)
+    legend = [plots.legend_key(at, run.name)
               for at, run in enumerate(read)]  # fmt: skip
     for unit in UNITS:
         for key, title in (("pass@1", "Held-out pass@1"), ("pass_rate", "Training pass rate")):

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hone.report import plots
-from hone.report.compare import mean_curve
-from hone.report.data import UNITS, Numbers, Row, RunData, column, number, spent_before
+from hone.report.compare import mean_curve, rate_curve
+from hone.report.data import UNITS, Numbers, Row, number
 from hone.report.panels import Panel, panel
 from hone.report.rates import rate_panel
 from hone.report.sweep import Sweep, values_of
@@ -61,14 +61,11 @@ def _card(sweep: Sweep, unit: str, value: float) -> Panel | None:
     bands: dict[str, Band] = {}
     for at, cell in enumerate(_cells(sweep, value)):
         runs = [run.data for run in sweep.of(str(cell["name"])) if run.data is not None]
-        if found := mean_curve([_curve(run, unit) for run in runs]):
+        if found := mean_curve([rate_curve(run, unit) for run in runs]):
             bands[_label(cell)] = (at, *found)
     if not bands:
         return None
-    legend = []
-    for label, (at, *_) in bands.items():
-        colour, dash, _ = plots.look(at)
-        legend.append((colour, "line" if dash == "-" else "dash", label))
+    legend = [plots.legend_key(at, label) for label, (at, *_) in bands.items()]
     return panel(
         f"Training pass rate{_suffix(value)}", "Mean over the seeds, averaged over steps; bands are 95% intervals.",
         legend, partial(_draw, bands=list(bands.values()), unit=unit), key=unit,
@@ -80,13 +77,6 @@ def _label(cell: Row) -> str:
     keys = cell.get("keys")
     rest = {k: v for k, v in keys.items() if k != "num_generations"} if isinstance(keys, Mapping) else {}
     return shorten(", ".join(f"{k}={v}" for k, v in rest.items()) or str(cell["name"]), 80)[0]
-
-
-def _curve(run: RunData, unit: str) -> tuple[Numbers, Numbers]:
-    xs, ys = spent_before(run, unit), column(run.metrics, "pass_rate")
-    ys = plots.smooth(ys, plots.smoothing_window(len(ys)))
-    known = np.isfinite(xs) & np.isfinite(ys)
-    return xs[known], ys[known]
 
 
 def _draw(ax: Axes, bands: Sequence[Band], unit: str) -> None:
