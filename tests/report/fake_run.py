@@ -111,7 +111,7 @@ def write_run(
 ) -> Path:  # fmt: skip
     """Write a run folder and return it."""
     folder.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(seed)
+    rng, dice = random.Random(seed), random.Random(seed)
     skill = lambda step: 0.12 + gain * (1 - 2.7 ** (-3 * step / steps))  # noqa: E731
     rows, tokens, time = [], 0, 0.0
     for step in range(1, steps + 1):
@@ -121,7 +121,11 @@ def write_run(
         rate = min(1.0, max(0.0, 0.28 + 0.75 * s - 0.09 + rng.gauss(0, 0.06)))
         sampled, trained = 1.4 + rng.random() * 0.3, 2.2 + rng.random() * 0.2
         time += sampled + trained + 0.3
+        groups = [sum(dice.random() < rate for _ in range(16)) for _ in range(16)]
         rows.append({
+            "groups/correct": groups, "groups/judged": [16] * 16, "flops": 4 * 10**6 * tokens,
+            "flops/sampling": 10**6 * tokens, "flops/scoring": 0, "flops/training": 3 * 10**6 * tokens,
+            "bytes/sampling": 2000 * tokens, "bytes/training": 5000 * tokens,
             "step": step, "rollouts": 256 * step, "sampled_tokens": tokens, "prompt_tokens": 57 * 16 * step,
             "trained_tokens": tokens, "reward/mean": rate, "reward/std": (rate * (1 - rate)) ** 0.5, "pass_rate": rate,
             "length/mean": length, "length/max": 40 + rng.randrange(8), "truncated": max(0, 0.05 - 0.06 * s),
@@ -151,6 +155,9 @@ def write_run(
     summary = {
         "formula": "∇J = E[ Σ_t  A · ∇log π(a_t | s_t) ],   A_i = r_i − mean(r_j, j ≠ i)\nreduction: token_mean" + word,
         "hone": "0.1.0", "seconds": time, "sampled_tokens": tokens, "rollouts": 256 * steps, "finished": True,
+        "flops/eval": 7 * 10**9, "price": 0.25, "prompt_tokens": 912 * steps, "shared_prompt_tokens": 13680 * steps,
+        "seconds_by_phase": {"sample": 40.5, "train": 65.0, "step": 110.0, "eval": 12.0}, "redone_rollouts": 512,
+        "redone_seconds": 6.5, "lost_tokens": 0,
     }  # fmt: skip
     (folder / "summary.json").write_text(json.dumps(summary))
     for file, lines in (("metrics", rows), ("eval", evals), ("samples", samples(steps, hostile, seed, task))):

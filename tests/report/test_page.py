@@ -85,7 +85,8 @@ def test_run_page_tells_the_story(run: Path, page: Path) -> None:
     for row in (rows[0], rows[-1]):
         assert f"{100 * row['pass@1']['value']:.0f}%" in elements.text
     for title in ("pass@k", "Learning curve", "By difficulty", "Per-problem pass rates", "Entropy", "Answer length",
-                  "Groups without signal", "Sampler against trainer", "Clip share", "Where the time went"):  # fmt: skip
+                  "Groups without signal", "Sampler against trainer", "Clip share", "Where the time went",
+                  "Pass rates in training", "What it cost", "saved by sharing"):  # fmt: skip
         assert title in elements.text
     assert "apart, a clear gain" in elements.text
     assert "1 error" in elements.text

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hone.report.build import build, build_comparison, figures
+from hone.report.build import build, build_comparison, build_fit, build_sweep, figures
 from hone.report.picture import story_figure
+from hone.report.sweep_picture import sweep_figure
 
-__all__ = ["build", "build_comparison", "figures", "story_figure"]
+__all__ = ["build", "build_comparison", "build_fit", "build_sweep", "figures", "story_figure", "sweep_figure"]

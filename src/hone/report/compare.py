@@ -20,7 +20,9 @@ from hone.report.data import (
     column,
     estimate,
     evals_of,
+    listed,
     number,
+    objects,
     read_object,
     read_run,
     spent_at,
@@ -64,7 +66,7 @@ def read_comparison(folder: Path) -> Comparison:
             raise CheckpointError(f"`{path}`: `{key}` is missing or empty.", "Run `hone compare` again.")
     arms: dict[str, list[RunData]] = {str(method): [] for method in found["methods"]}
     notes = []
-    rows = _rows(found.get("runs"))
+    rows = objects(found.get("runs"))
     for row in rows:
         try:
             run = read_run(folder / str(row.get("folder", "")))
@@ -80,9 +82,9 @@ def read_comparison(folder: Path) -> Comparison:
     before = found.get("before")
     return Comparison(
         folder=folder, recipe=str(found.get("recipe", "")), methods=tuple(str(m) for m in found["methods"]),
-        metrics=tuple(str(m) for m in found["metrics"]), seeds=len(_list(found.get("seeds"))), budget=words,
-        before=before if isinstance(before, Mapping) else {}, rows=rows, table=_rows(found["table"]),
-        paired=_rows(found.get("paired")), arms={m: tuple(runs) for m, runs in arms.items()}, notes=tuple(notes),
+        metrics=tuple(str(m) for m in found["metrics"]), seeds=len(listed(found.get("seeds"))), budget=words,
+        before=before if isinstance(before, Mapping) else {}, rows=rows, table=objects(found["table"]),
+        paired=objects(found.get("paired")), arms={m: tuple(runs) for m, runs in arms.items()}, notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -213,7 +215,7 @@ def _curves_panel(comparison: Comparison, key: str, title: str) -> Panel | None:
         plots.percent_axis(ax, "pass rate", whole=False)
         plots.count_axis(ax, plots.UNIT_LABELS["sampled_tokens"])
 
-    legend = [(plots.look(at)[0], "line" if plots.look(at)[1] == "-" else "dash", method)
+    legend = [plots.legend_key(at, method)
               for method, (at, *_) in means.items()]  # fmt: skip
     return panel(
         title, "Mean over the seeds; the bands are 95% intervals of the mean.", legend, draw, hero=True
@@ -222,12 +224,20 @@ def _curves_panel(comparison: Comparison, key: str, title: str) -> Panel | None:
 
 def _curve(run: RunData, key: str) -> tuple[Numbers, Numbers]:
     if key == "pass_rate":
-        xs, ys = spent_before(run, "sampled_tokens"), column(run.metrics, key)
-        ys = plots.smooth(ys, plots.smoothing_window(len(ys)))
-    else:
-        rows = [row for row in evals_of(run) if estimate(row, key)]
-        xs = spent_at(run, rows, "sampled_tokens")
-        ys = np.array([e.value for row in rows if (e := estimate(row, key))])
+        return rate_curve(run, "sampled_tokens")
+    rows = [row for row in evals_of(run) if estimate(row, key)]
+    xs = spent_at(run, rows, "sampled_tokens")
+    ys = np.array([e.value for row in rows if (e := estimate(row, key))])
+    return _known(xs, ys)
+
+
+def rate_curve(run: RunData, unit: str) -> tuple[Numbers, Numbers]:
+    """The training pass rate, averaged over neighbouring steps, against what had been spent in `unit`."""
+    ys = column(run.metrics, "pass_rate")
+    return _known(spent_before(run, unit), plots.smooth(ys, plots.smoothing_window(len(ys))))
+
+
+def _known(xs: Numbers, ys: Numbers) -> tuple[Numbers, Numbers]:
     known = np.isfinite(xs) & np.isfinite(ys)
     return xs[known], ys[known]
 
@@ -278,11 +288,3 @@ def _seeds_panel(comparison: Comparison, metric: str) -> Panel | None:
 
     legend = [(plots.look(at)[0], "block", method) for at, method in enumerate(values)]
     return panel(f"Every seed: {metric}", "A mark is one run; dashed: before training.", legend, draw)
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _rows(value: Any) -> tuple[Row, ...]:
-    return tuple(row for row in _list(value) if isinstance(row, Mapping))

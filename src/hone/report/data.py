@@ -18,7 +18,7 @@ from hone.report.words import shorten
 Row = Mapping[str, Any]
 Numbers = npt.NDArray[np.float64]
 FILES = ("recipe.yaml", "metrics.jsonl", "eval.jsonl", "samples.jsonl")
-UNITS = ("step", "rollouts", "sampled_tokens")
+UNITS = ("step", "rollouts", "sampled_tokens", "flops", "seconds", "price")
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,16 @@ def read_object(path: Path) -> Mapping[str, Any]:
     return value
 
 
+def listed(value: Any) -> list[Any]:
+    """`value` if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def objects(value: Any) -> tuple[Row, ...]:
+    """The JSON objects in a list; none if it is no list."""
+    return tuple(row for row in listed(value) if isinstance(row, Mapping))
+
+
 def number(row: Row, key: str, default: float = math.nan) -> float:
     """`row[key]` as a finite float; `default` if it is missing, null, not a number or not finite."""
     value = row.get(key)
@@ -187,12 +197,23 @@ def before_after(run: RunData) -> tuple[Row | None, Row | None]:
     return before, after
 
 
+def running(run: RunData, unit: str) -> Numbers:
+    """For each line of the metrics, what had been spent (in `unit`) by its end; NaN where it is not known.
+
+    Seconds are those of steps, without evaluations; their price is known where the recipe has a `price_per_hour`.
+    """
+    if unit not in ("seconds", "price"):
+        return column(run.metrics, unit)
+    spent = np.cumsum(column(run.metrics, "time/step"))
+    return spent if unit == "seconds" else spent * number(run.recipe, "price_per_hour") / 3600
+
+
 def spent_before(run: RunData, unit: str) -> Numbers:
     """For each line of the metrics, what had been spent (in `unit`) on the policy that its rollouts were sampled from.
 
     A step samples first and updates afterwards, so this is the line before's running total, 0 for the first.
     """
-    total = column(run.metrics, unit)
+    total = running(run, unit)
     return np.concatenate([[0.0], total[:-1]]) if len(total) else total
 
 
@@ -200,7 +221,7 @@ def spent_at(run: RunData, evals: Sequence[Row], unit: str) -> Numbers:
     """For each evaluation, what training had spent (in `unit`) by its step."""
     if unit == "step":
         return column(evals, "step")
-    totals = {0.0: 0.0} | {number(row, "step"): number(row, unit) for row in run.metrics}
+    totals = {0.0: 0.0} | dict(zip(column(run.metrics, "step").tolist(), running(run, unit).tolist()))
     return np.array([totals.get(number(row, "step"), math.nan) for row in evals], dtype=np.float64)
 
 

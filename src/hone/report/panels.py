@@ -23,6 +23,7 @@ from hone.report.data import (
     evals_of,
     ks,
     number,
+    running,
     spent_at,
     spent_before,
 )
@@ -91,7 +92,7 @@ def learning_curves(run: RunData) -> dict[str, Panel]:
         found = [e for row in rows if (e := estimate(row, "pass@1"))]
         plots.with_intervals(ax, spent_at(run, rows, unit), found, "after")
         plots.percent_axis(ax, "pass rate")
-        plots.count_axis(ax, plots.UNIT_LABELS[unit])
+        plots.unit_axis(ax, unit)
 
     caption = (
         "Held-out problems with 95% intervals; training problems as they were drawn, before each update."
@@ -99,7 +100,7 @@ def learning_curves(run: RunData) -> dict[str, Panel]:
     return {
         unit: panel("Learning curve", caption, legend, partial(draw, unit=unit), hero=True, key=unit)
         for unit in UNITS
-        if unit == "step" or np.isfinite(column(run.metrics, unit)).any()
+        if unit == "step" or np.isfinite(running(run, unit)).any()
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from hone.report.data import Estimate, Numbers
 from hone.report.theme import DASHES, LIGHT, MARKERS, SERIES
-from hone.report.words import clean, count
+from hone.report.words import clean, count, figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,15 @@ UNIT_LABELS = {
     "step": "updates (optimizer steps done)",
     "rollouts": "rollouts sampled for training",
     "sampled_tokens": "tokens sampled for training",
+    "tokens": "tokens computed in training",
+    "flops": "floating-point operations of training",
+    "seconds": "seconds of training steps",
+    "price": "price of training steps",
 }
+UNIT_WORDS = {
+    "step": "steps", "rollouts": "rollouts", "sampled_tokens": "tokens", "flops": "FLOPs", "seconds": "seconds",
+    "price": "price",
+}  # fmt: skip
 MAX_POINTS = 400
 
 
@@ -82,6 +90,13 @@ def band(ax: Axes, xs: Numbers, low: Numbers, high: Numbers, colour: str) -> Non
     ax.fill_between(xs, low, high, color=LIGHT[colour], alpha=0.16, linewidth=0)
 
 
+def replicates(ax: Axes, xs: Numbers, rows: Numbers, colour: str, dash: str = "-") -> None:
+    """A curve in row 0 and the band that holds 95% of its replicates in the other rows, [rows, points]."""
+    low, high = np.quantile(rows[1:], [0.025, 0.975], axis=0)
+    band(ax, xs, low, high, colour)
+    ax.plot(xs, rows[0], color=LIGHT[colour], linestyle=dash)
+
+
 @dataclass(frozen=True)
 class Curve:
     """Estimates against k, drawn in the colour of `role`."""
@@ -134,6 +149,30 @@ def count_axis(ax: Axes, label: str, axis: str = "x") -> None:
     target.set_label_text(label)
 
 
+def unit_axis(ax: Axes, unit: str) -> None:
+    """The x axis in a unit of effort. A price may be far below 1."""
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    if unit != "price":
+        return count_axis(ax, UNIT_LABELS[unit])
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: figure(v)))
+    ax.set_xlabel(UNIT_LABELS[unit])
+
+
+def log_axis(ax: Axes, unit: str, low: float, high: float) -> None:
+    """The x axis as a logarithm of compute from `low` to `high`, above 0, in `unit`."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    ax.set_xscale("log")
+    ax.set_xlim(low, high)
+    wide = high > 300 * low
+    ax.xaxis.set_major_locator(LogLocator(10, subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: figure(v) if unit == "price" else count(v)))
+    ax.set_xlabel(f"{UNIT_LABELS[unit]} (log scale)")
+
+
 def forest(ax: Axes, rows: Sequence[tuple[str, float, float, float]]) -> None:
     """Differences in percentage points with intervals, one row each, against a line at zero.
 
@@ -158,3 +197,9 @@ def look(index: int) -> tuple[str, str, str]:
     """(colour role, dash, marker) of series `index`: neighbours differ in all three, the first 32 in one at least."""
     turn = index + index // len(SERIES)  # a colour that comes again has another dash
     return SERIES[index % len(SERIES)], DASHES[turn % len(DASHES)], MARKERS[turn % len(MARKERS)]
+
+
+def legend_key(index: int, label: str) -> tuple[str, str, str]:
+    """(colour role, mark, label) of series `index` in a legend."""
+    colour, dash, _ = look(index)
+    return colour, "line" if dash == "-" else "dash", label

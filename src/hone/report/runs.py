@@ -68,7 +68,7 @@ def distinct_names(read: Sequence[RunData]) -> list[RunData]:
 def overlay(read: Sequence[RunData]) -> dict[str, Panel]:
     """Held-out pass@1 (and the training pass rate) of all runs against each unit of effort, and pass@k at the end."""
     cards: dict[str, Panel] = {}
-    legend = [(plots.look(at)[0], "line" if plots.look(at)[1] == "-" else "dash", run.name)
+    legend = [plots.legend_key(at, run.name)
               for at, run in enumerate(read)]  # fmt: skip
     for unit in UNITS:
         for key, title in (("pass@1", "Held-out pass@1"), ("pass_rate", "Training pass rate")):
@@ -116,7 +116,7 @@ def _draw(ax: Axes, read: Sequence[RunData], unit: str, key: str) -> None:
             found = [e for row in rows if (e := estimate(row, key))]
             plots.with_intervals(ax, spent_at(run, rows, unit), found, colour, marker, dash)
     plots.percent_axis(ax, "pass rate")
-    plots.count_axis(ax, plots.UNIT_LABELS[unit])
+    plots.unit_axis(ax, unit)
 
 
 def table(read: Sequence[RunData]) -> tuple[list[str], list[list[tuple[str, str]]]]:
