@@ -106,7 +106,9 @@ def check(folder: Path, share: float, seed: int = 0) -> dict[str, object]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, help="a finished sweep")
     parser.add_argument("--share", type=float, default=0.25, help="of the budget that the plan is made from")
     parser.add_argument("--out", type=Path, help="write the figures as JSON")

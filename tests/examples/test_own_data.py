@@ -32,6 +32,11 @@ SOMETIMES = {
     "loss/supervised",
     "time/reward_overlapped",
     "time/compile",
+    "signal/refilled_rollouts",
+    "signal/dropped_rollouts",
+    "signal/stopped_rollouts",
+    "signal/smallest_group",
+    "signal/largest_group",
 }
 
 

@@ -36,7 +36,7 @@ def left_by(out: Path) -> dict[str, Any]:
         "evals": [untimed(line) for line in run.evals()],
         "samples": (out / "samples.jsonl").read_text(),
         "ledger": counted(state["ledger"]),
-        "summary": {k: v for k, v in counted(summary).items() if k != "seconds"},
+        "summary": {k: v for k, v in counted(summary).items() if not k.startswith("seconds")},
         "state": {k: state[k] for k in ("step", "version", "stages", "evaluated", "best", "digest")},
         "checkpoints": checkpoint.steps(folder),
         "hidden": sorted(p.name for p in out.rglob(".*") if p.is_dir()),

@@ -53,9 +53,7 @@ def fit(
         float | None,
         typer.Option("--price-per-hour", help="What an hour of the machine costs, for unit price."),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="A folder to write fit.json into, with everything.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder to write fit.json and report.html into.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON list with the fit of each recipe.")
     ] = False,
@@ -75,6 +73,7 @@ def fit(
 
     - `hone fit runs/sweep-demo --form sigmoid --json`
     """
+    from hone.report import build_fit
     from hone.training.disk import write_whole
     from hone.training.fitting import fit_runs
 
@@ -90,12 +89,13 @@ def fit(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         write_whole(out / "fit.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
+        build_fit(found, out / "report.html", price_per_hour=price_per_hour)
     if as_json:
         print(json.dumps(found["recipes"], allow_nan=False))
         return
     show(found)
     if out is not None:
-        terminal.say(f"\nwritten  {out / 'fit.json'}")
+        terminal.say(f"\nwritten  {out / 'fit.json'}\nreport   {out / 'report.html'}")
 
 
 def show(found: Mapping[str, Any]) -> None:

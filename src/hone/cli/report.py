@@ -12,11 +12,12 @@ from hone.cli import terminal
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN", help="Run folders, or one folder of a comparison.")
+        list[Path],
+        typer.Argument(metavar="RUN", help="Run folders, or one folder of a comparison or a sweep."),
     ],
     open_it: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
 ) -> None:
-    """Write one self-contained HTML page about a run, several runs side by side, or a comparison.
+    """Write one self-contained HTML page about a run, several runs side by side, a comparison, or a sweep.
 
     Examples:
 
@@ -26,10 +27,14 @@ def report(
 
     - `hone report runs/compare-demo`
     """
-    from hone.report import build, build_comparison
+    from hone.report import build, build_comparison, build_sweep
 
-    one_comparison = len(runs) == 1 and (runs[0] / "compare.json").is_file()
-    page = build_comparison(runs[0]) if one_comparison else build(runs)
+    if len(runs) == 1 and (runs[0] / "compare.json").is_file():
+        page = build_comparison(runs[0])
+    elif len(runs) == 1 and (runs[0] / "sweep.json").is_file():
+        page = build_sweep(runs[0])
+    else:
+        page = build(runs)
     terminal.say(page)
     if open_it:
         typer.launch(str(page))

@@ -89,6 +89,7 @@ def sweep(
     from hone.api import new_folder, plan_sweep
     from hone.cli.arguments import grid as parsed
     from hone.recipes.load import parse_overrides, read_list
+    from hone.report import build_sweep
     from hone.training.sweep import run_sweep
 
     plan = plan_sweep(
@@ -113,6 +114,7 @@ def sweep(
     show(found)
     if found["frontier"] is not None:
         frontier.show(found["frontier"])
+    terminal.say(f"report   {build_sweep(folder)}")
     for name, output in found["failures"].items():
         terminal.show_line(f"error: {name} failed: {output}")
     if found["failures"]:
