@@ -44,10 +44,9 @@ def _number(value: Mapping[str, Any]) -> str:
 
 def _allocation(fit: Mapping[str, Any]) -> str:
     """The logistic of a key in words."""
-    if "refused" in fit:
-        return f"no curve: {fit['refused']}"
+    if "refused" in fit or fit["doubts"]:
+        return f"no curve: {fit['refused'] if 'refused' in fit else '; '.join(fit['doubts'])}"
     steep = "a step" if fit["k"] == "step" else f"k {fit['k']['value']:.3g}"
     middle = fit["log_midpoint"]["value"]
     floor, height = fit["b"]["value"], fit["L"]["value"]
-    words = f"from {2**floor:.3g} to {2 ** (floor + height):.3g}, half way at {10**middle:,.0f} {fit['unit']}, {steep}"
-    return f"{words} ({'; '.join(fit['doubts'])})" if fit["doubts"] else words
+    return f"from {2**floor:.3g} to {2 ** (floor + height):.3g}, half way at {10**middle:,.0f} {fit['unit']}, {steep}"
