@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 
@@ -30,6 +29,8 @@ def end_helpers() -> None:
     """
     if "GOMP_SPINCOUNT" not in os.environ:
         return
+    import ctypes  # not needed to import hone, which workers and sandboxes do often
+
     try:
         found = ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOW | os.RTLD_NOLOAD)
     except (OSError, AttributeError):  # not loaded, or not a system that knows the name

@@ -96,7 +96,8 @@ def test_a_program_is_started_with_little_of_hone_around_it() -> None:
     outcome = run(Job("import sys; print(*(m for m in sys.modules if m.startswith('hone')))"), "process")
     modules = outcome.stdout.split()
     assert modules
-    assert all(module == "hone" or module.startswith("hone.isolation") for module in modules)
+    around = {"hone", "hone.core", "hone.core.openmp"}  # importing hone says how OpenMP threads wait
+    assert all(module in around or module.startswith("hone.isolation") for module in modules)
 
 
 def test_strings_hash_alike_in_every_run() -> None:
