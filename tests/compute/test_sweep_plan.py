@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hone.compute import plan
+from hone.compute.frontier import frontier
 from hone.compute.learning_rate import Anchor
 from hone.compute.reward_curve import MAX_EXTRAPOLATION
 from hone.compute.rollout_cost import Budget
@@ -75,6 +76,25 @@ def test_a_far_extrapolation_needs_to_be_asked_for():
         made(Budget(far), sweep=sweep())
     found = made(Budget(far), sweep=sweep(), max_extrapolation=6)
     assert any("extrapolation by 5.0 times" in text for text in found.warnings)
+
+
+def late_riser(n: int, problems: int, seed: int) -> Series:
+    """Groups of 4 are ahead at every measured budget; eight readings of those of 64 rise ever more steeply."""
+    run, rng = series(n, problems, seed), np.random.default_rng([n, seed])
+    height, bend, noise = (0.2, 0.5, 0.02) if n == 4 else (0.185, 1.0, 0.005)
+    mean = 0.14 + height * (run.compute / SPENT) ** bend
+    return replace(run, reward=np.clip(mean + noise * rng.normal(size=len(mean)), 0, 1))
+
+
+def test_beyond_the_runs_a_choice_that_is_not_told_stays_where_it_was_told():
+    runs = [late_riser(n, p, s) for n, p in ((4, 16), (64, 32)) for s in range(3)]
+    within, beyond = (made(Budget(rollouts), sweep=runs) for rollouts in (SPENT, 4 * SPENT - 1))
+    assert (within.num_generations, within.between) == (4, (4, 4))
+    assert (
+        frontier(runs, resamples=20).at(4 * SPENT - 1, max_extrapolation=4).curve == 1
+    )  # 64 is the highest there
+    assert (beyond.num_generations, beyond.between) == (4, None)
+    assert any("none is known to be higher" in text for text in beyond.why)
 
 
 def test_what_the_sweep_cannot_tell_is_said():

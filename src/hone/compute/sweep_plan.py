@@ -9,7 +9,7 @@ from typing import TypedDict
 import numpy as np
 
 from hone.compute.estimate import Estimate, percentile_estimate
-from hone.compute.frontier import Frontier, frontier
+from hone.compute.frontier import Frontier, FrontierPoint, frontier
 from hone.compute.learning_rate import Anchor
 from hone.compute.planner import Layout, Plan, Row, lay_out, layout_warnings, rate_words
 from hone.compute.prior import Target
@@ -48,9 +48,11 @@ def plan_from_sweep(
     """A plan from the runs of a sweep, read in the unit of `series_unit(budget)`.
 
     num_generations is the one whose curve, fitted to all runs that have it, is highest at the budget; problems_per_step
-    likewise; the reward is that of the chosen cell's own curve, or of its group's where no run had both. `in_rollouts`
-    are the same runs in rollouts, from which a budget in another unit is converted. With `batch` only runs with so many
-    rollouts a step count. Limits are by `resamples` redrawn sweeps; the same `seed` gives the same ones.
+    likewise. Beyond the runs the bend of a curve is a guess: where redrawn sweeps do not tell the highest one, the
+    choice is what was best at the largest budget where they told or, if they never did, where the runs end. The reward
+    is that of the chosen cell's own curve, or of its group's where no run had both. `in_rollouts` are the same runs in
+    rollouts, from which a budget in another unit is converted. With `batch` only runs with so many rollouts a step
+    count. Limits are by `resamples` redrawn sweeps; the same `seed` gives the same ones.
 
     Raises DataError where the budget is more than `max_extrapolation` times what the runs spent, or where they cannot
     tell num_generations.
@@ -61,7 +63,8 @@ def plan_from_sweep(
     redrawn: Redrawn = {"resamples": resamples, "seed": seed}
     whole = frontier(series, **redrawn)
     here = whole.at(amount, max_extrapolation=max_extrapolation)
-    n = int(whole.num_generations[here.curve])
+    chosen, choice_words = _chosen(whole, here, amount, max_extrapolation)
+    n = int(whole.num_generations[chosen])
     problems, problems_words = _problems(series, amount, n, max_extrapolation, redrawn)
     each = _each(series, rollouts, n)
     found = lay_out(lambda _: int(amount / each), n, problems, min(problems, 8), enough=1)
@@ -70,9 +73,9 @@ def plan_from_sweep(
     between = (int(here.track.low[0]), int(here.track.high[0]))
     identified = bool(here.track.identified[0])
     expected, curve_words, doubts = _expected(
-        whole.curves[here.curve], series, found, amount, max_extrapolation, redrawn
+        whole.curves[chosen], series, found, amount, max_extrapolation, redrawn
     )
-    far = here.extrapolation
+    far = amount / whole.curves[chosen].reach
     conversion = (
         f"The budget is {int(amount / each):,} rollouts."
         if unit == "rollouts"
@@ -81,7 +84,7 @@ def plan_from_sweep(
     )
     why = (
         conversion,
-        f"Groups of {n}: their curve is highest at this budget, of {_listed(whole.num_generations)} in the sweep.",
+        f"Groups of {n}: {choice_words}, of {_listed(whole.num_generations)} in the sweep.",
         problems_words,
         words,
         curve_words,
@@ -92,6 +95,26 @@ def plan_from_sweep(
         (*_warnings(far, doubts), *layout_warnings(found, anchor)),
         _rows(whole),
     )  # fmt: skip
+
+
+def _chosen(whole: Frontier, here: FrontierPoint, amount: float, max_extrapolation: float) -> tuple[int, str]:
+    """Which curve is followed at a budget, as its place among the frontier's curves, and why in words."""
+    highest = here.curve, "their curve is highest at this budget"
+    if here.extrapolation <= 1 or here.track.identified[0]:
+        return highest
+    track = whole.best(whole.by)
+    told = np.flatnonzero(track.identified)
+    at = int(told[-1]) if len(told) else len(track.compute) - 1
+    values = getattr(whole, whole.by)
+    kept = int(np.flatnonzero(values == track.value[at])[0])
+    if amount > max_extrapolation * whole.curves[kept].reach:
+        return highest
+    end = (
+        f"at the largest budget where the runs tell, {track.compute[at]:,.0f}"
+        if len(told)
+        else "where the runs end"
+    )
+    return kept, f"their curve was highest {end}, and beyond the runs none is known to be higher"
 
 
 def _rows(whole: Frontier, count: int = 6) -> tuple[Row, ...]:
@@ -146,13 +169,13 @@ def _problems(
         return tried[0], f"{tried[0]} problems a step, as in all runs with groups of {n}."
     whole = frontier(series, by="problems_per_step", **redrawn)
     here = whole.at(amount, max_extrapolation=max_extrapolation)
-    best = int(whole.problems_per_step[here.curve])
+    kept, words = _chosen(whole, here, amount, max_extrapolation)
+    best = int(whole.problems_per_step[kept])
     chosen = min(tried, key=lambda p: abs(math.log(p / best)))
     low, high = int(here.track.low[0]), int(here.track.high[0])
     known = "" if here.track.identified[0] else ", so the sweep does not tell them apart"
     return chosen, (
-        f"{chosen} problems a step: the curve over all runs with {best} is highest (95% of redrawn sweeps choose {low} "
-        f"to {high}{known})."
+        f"{chosen} problems a step: for {best}, {words} (95% of redrawn sweeps choose {low} to {high}{known})."
     )
 
 
