@@ -57,7 +57,7 @@ def reading(trajectories: Sequence[Trajectory]) -> Reading:
 def costs_of(policy: TokenPolicy, plan: MemoryPlan) -> Costs | None:
     """What the counts of a run come to; None for an architecture whose costs are not known."""
     try:
-        decoder = Decoder.of(policy.model.config)
+        decoder = Decoder.of(policy.model.config.get_text_config())
     except PolicyError:
         return None
     shape = shape_of(policy)
