@@ -48,7 +48,9 @@ def _kernel_note() -> str:
     from hone.kernels import layers_numba
 
     if not compiled_before(layers_numba.draw):
-        return "Compiling kernels for this processor, about half a minute, once: they are kept for later runs."
+        return (
+            "Compiling kernels for this processor, about half a minute, once: they are kept for later runs."
+        )
     return ""
 
 

@@ -24,7 +24,7 @@ from hone.training.readings import spent
 from hone.training.same import differences
 from hone.training.series import SWEEP, read_runs, stale
 from hone.training.stopping import listening
-from hone.training.watch import Watch, mark_of
+from hone.training.watch import DominationWatch, mark_of
 
 DEEPEST = 4  # folders between one given to reuse and the runs in it
 Rows = list[dict[str, Any]]
@@ -114,7 +114,11 @@ def _run(
         _write(out, _content(plan, out, arms, before, failures))
 
     write()
-    watch = Watch(arms, plan.budget.unit if plan.budget else "rollouts", tell) if stop_dominated else None
+    watch = (
+        DominationWatch(arms, plan.budget.unit if plan.budget else "rollouts", tell)
+        if stop_dominated
+        else None
+    )
     pool = Workers(workers, tell, after=write)
     if watch is not None:
         tell(f"dominated runs are stopped: {RULE}")

@@ -21,7 +21,7 @@ def mark_of(arm: Arm) -> Path:
     return arm.folder.with_suffix(".stopped.json")
 
 
-class Watch:
+class DominationWatch:
     """Applies `domination.RULE` to the runs of `arms`, in compute of `unit` (rollouts or sampled tokens).
 
     Threads may ask at once. A run is judged once for every check that it reaches.
