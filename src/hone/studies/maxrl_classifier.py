@@ -174,7 +174,7 @@ def draw_counts(
 def asked(
     credit: Credit, successes: Int[torch.Tensor, "images"], size: int
 ) -> tuple[Float[torch.Tensor, "images"], Float[torch.Tensor, "images"]]:
-    """What `credit` gives a success and a failure of groups with so many successes, in one batch; 0 where there is none."""
+    """What `credit` gives a success and a failure of groups with so many successes in one batch; 0 where none is."""
     rewards = (torch.arange(size) < successes[:, None]).to(torch.float64)
     groups = torch.arange(len(successes)).repeat_interleave(size)
     given = credit(rewards.flatten(), groups).reshape(-1, size)
@@ -188,3 +188,10 @@ def by_successes(
     """What `credit` gives a success and a failure of a group of `size` with 0 to `size` successes."""
     parts = [asked(credit, part, size) for part in torch.arange(size + 1).split(max(1, CHUNK // size))]
     return torch.cat([right for right, _ in parts]), torch.cat([wrong for _, wrong in parts])
+
+
+def band(x: Sequence[float], values: Any) -> dict[str, list[float]]:
+    """A line of a figure from `values[seeds][points]`: the mean, with the lowest and the highest seed."""
+    by_seed = np.asarray(values, dtype=float)
+    low, high = by_seed.min(0).tolist(), by_seed.max(0).tolist()
+    return {"x": list(x), "y": by_seed.mean(0).tolist(), "low": low, "high": high}

@@ -1,8 +1,8 @@
 """MaxRL beside exact cross-entropy (T4): pairs and triples of digits as 100 and 1,000 actions, from uniform policies.
 
-A pilot on seeds 900 and 901 chose the learning rate (of 0.05, 0.1, 0.2 and 0.3, that with which cross-entropy ended best)
-and the thresholds, at places where cross-entropy still climbs. It also ran the other arms on pairs, without effect on
-claims and margins, which are the paper's.
+A pilot on seeds 900 and 901 chose the learning rate (of 0.05, 0.1, 0.2 and 0.3, that with which cross-entropy ended
+best) and the thresholds, at places where cross-entropy still climbs. It also ran the other arms on pairs, without
+effect on claims and margins, which are the paper's.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ import numpy as np
 from hone.core.lazy import torch
 from hone.credit import Grpo, Maxrl, Reinforce, Rloo
 from hone.lab.claims import Claim
-from hone.studies.harness import Cell, Study
+from hone.studies import maxrl_classifier
+from hone.studies.harness import Cell, Results, Study
 from hone.studies.maxrl_classifier import (
     Classifiers,
     SampledDirection,
+    band,
     cross_entropy_direction,
     digits,
 )
@@ -29,7 +31,7 @@ IMAGES = 64  # of a step
 HELD_OUT = 500  # pairs or triples, all of held-out digits
 EVERY = 5  # steps between readings
 POINTS = 40  # of a curve, at most
-THRESHOLD = {100: 0.8, 1000: 0.5}  # held-out accuracy
+THRESHOLD = {100: 0.8, 1000: 0.3}  # held-out accuracy
 RATE = 0.1
 HIDDEN = 128
 
@@ -52,10 +54,10 @@ def _claims() -> tuple[Claim, ...]:
         claims.append(
             Claim(
                 f"reinforce_{actions}",
-                f"REINFORCE with a baseline needs more than 5 times its steps, {actions:,} actions and as many samples, "
-                "at the best of its learning rates (T4).",
-                f"{reach}: REINFORCE at the best rate of each seed over cross-entropy; a run that never gets there counts "
-                "with its last step",
+                f"REINFORCE with a baseline needs more than 5 times the steps of cross-entropy: {actions:,} actions and "
+                "as many samples, at the best of its learning rates (T4).",
+                f"{reach}: REINFORCE at the best rate of each seed over cross-entropy; a run that never gets there "
+                "counts with its last step",
                 ">",
                 5.0,
             )
@@ -77,9 +79,9 @@ def cells(short: bool) -> list[Cell]:
             _cell(100, "reinforce", 100, 40, **few),
         ]
     found = []
-    for actions, steps, patient, rates in ((100, 400, 1200, (1, 4, 16)), (1000, 800, 2600, (1, 4))):
+    for actions, steps, patient, rates in ((100, 400, 1000, (1, 4, 16)), (1000, 500, 1800, (1, 4))):
         found.append(_cell(actions, "cross_entropy", 0, steps))
-        found += [_cell(actions, "maxrl", actions * m // 4, steps) for m in (1, 4, 16)]
+        found += [_cell(actions, "maxrl", actions * quarters // 4, steps) for quarters in (1, 4, 16)]
         found += [_cell(actions, credit, actions, steps) for credit in ("grpo", "rloo")]
         found += [_cell(actions, "reinforce", actions, patient, rate=rate) for rate in rates]
     return found
@@ -158,7 +160,7 @@ def steps_to(steps: Sequence[int], accuracy: Sequence[float], threshold: float) 
     return steps[at - 1] + share * (steps[at] - steps[at - 1])
 
 
-def statistics(results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, np.ndarray]:
+def statistics(results: Results) -> dict[str, np.ndarray]:
     """Steps over those of cross-entropy, seed by seed, of the claims whose arms were run."""
 
     def reached(arm: str) -> np.ndarray:
@@ -178,37 +180,38 @@ def statistics(results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[s
     return found
 
 
-def curves(results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+def curves(results: Results) -> list[dict[str, Any]]:
     """Held-out accuracy and pass@1 against steps, one plot for each number of actions."""
     plots = []
     for actions in (100, 1000):
         arms = [arm for arm in results if arm.startswith(f"{actions}/")]
         for name, title in (("accuracy", "accuracy"), ("pass@1", "pass@1")):
-            series = {arm.partition("/")[2]: _band(results[arm][0], name) for arm in arms}
+            series = {
+                arm.partition("/")[2]: band(results[arm][0]["steps"], results[arm][0][name]) for arm in arms
+            }
             if series:
                 plots.append(
-                    {"title": f"{actions:,} actions", "x": "steps", "y": f"held-out {title}", "series": series}
+                    {
+                        "title": f"{actions:,} actions",
+                        "x": "steps",
+                        "y": f"held-out {title}",
+                        "series": series,
+                    }
                 )
     return plots
-
-
-def _band(result: Mapping[str, Any], name: str) -> dict[str, list[float]]:
-    """Mean over seeds with the lowest and the highest seed."""
-    values = np.array(result[name])
-    low, high = values.min(0).tolist(), values.max(0).tolist()
-    return {"x": list(result["steps"]), "y": values.mean(0).tolist(), "low": low, "high": high}
 
 
 STUDY = Study(
     id="maxrl_digits",
     method="maxrl",
+    title="Digits: sampled actions beside exact cross-entropy",
     scale="tabular",
-    budget=f"{SEEDS} seeds; {IMAGES} images a step; 100 actions: 400 steps an arm and 1,200 of REINFORCE; 1,000 actions: "
-    "800 and 2,600",
+    budget=f"{SEEDS} seeds; {IMAGES} images a step; 100 actions: 400 steps an arm and 1,000 of REINFORCE; 1,000 "
+    "actions: 500 and 1,800",
     claims=CLAIMS,
     cells=cells,
     run=run,
     statistics=statistics,
     curves=curves,
-    sources=(__file__,),
+    sources=(__file__, maxrl_classifier.__file__),
 )

@@ -7,16 +7,19 @@ large against 1/p, and flat where they are not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hone.core.lazy import torch
 from hone.credit import Grpo, Maxrl, Rloo
 from hone.lab.claims import Claim
-from hone.studies.harness import Cell, Study
-from hone.studies.maxrl_classifier import Credit, SampledDirection, by_successes, draw_counts
+from hone.studies import maxrl_classifier
+from hone.studies.harness import Cell, Results, Study
+from hone.studies.maxrl_classifier import SampledDirection, band, draw_counts
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 CREDITS = {"maxrl": Maxrl(), "grpo": Grpo(std="population", std_epsilon=0.0), "rloo": Rloo()}
 SEEDS = 8
@@ -74,44 +77,51 @@ CLAIMS = (
 def cells(short: bool) -> list[Cell]:
     """One cell a group size, with all seeds in it."""
     groups, seeds = (500, 2) if short else (20_000, SEEDS)
-    sizes = (4, 16, 64, 1024) if not short else (4, 1024)
+    sizes = (4, 1024) if short else SIZES
     return [
-        Cell(f"N={size}", 0, {"num_generations": size, "groups": groups if size < 1024 else groups // 10, "seeds": seeds})
+        Cell(
+            f"N={size}",
+            0,
+            {"num_generations": size, "groups": groups if size < 1024 else groups // 10, "seeds": seeds},
+        )
         for size in sizes
     ]
 
 
-def exact_weight(credit: Credit, size: int, rate: float) -> float:
-    """w(p) with which the expected update of `size` rollouts under `credit` is w grad p: a sum over success counts.
+def exact_weight(direction: SampledDirection, rate: float) -> float:
+    """w(p) with which the expected update of a group is w grad p: a sum over how many of it succeed.
 
     The score of an action has mean grad p / p over successes and −grad p / (1 − p) over failures.
     """
     from scipy.stats import binom
 
-    right, wrong = (a.numpy() for a in by_successes(credit, size))
-    successes = np.arange(size + 1)
-    per_group = (successes * right / rate - (size - successes) * wrong / (1 - rate)) / size
-    return float(binom.pmf(successes, size, rate) @ per_group)
+    successes = torch.arange(direction.size + 1)
+    right, wrong = (a.numpy() for a in direction.advantages(successes))
+    count = successes.numpy()
+    per_group = (count * right / rate - (direction.size - count) * wrong / (1 - rate)) / direction.size
+    return float(binom.pmf(count, direction.size, rate) @ per_group)
 
 
 def sampled_weight(
-    credit: Credit, size: int, chances: torch.Tensor, counts: torch.Tensor
+    direction: SampledDirection,
+    chances: Float[torch.Tensor, "actions"],
+    counts: Float[torch.Tensor, "groups actions"],
 ) -> float:
     """The same from sampled groups: the projection of their mean update on grad p. The right action is the first."""
     groups = len(counts)
     labels = torch.zeros((1, groups), dtype=torch.long)
-    update = SampledDirection(credit, size).of_counts(chances.expand(1, groups, -1), counts[None], labels)
-    gradient = chances[0] * (torch.nn.functional.one_hot(labels[0, 0], len(chances)) - chances)
+    update = direction.of_counts(chances.expand(1, groups, -1), counts[None], labels)
+    gradient = -chances[0] * chances
+    gradient[0] += chances[0]
     return float(update[0].mean(0) @ gradient / (gradient @ gradient))
 
 
 def run(cell: Cell) -> dict[str, Any]:
     """Weights of every credit at every pass rate, sampled for each seed and exact."""
     size, groups = cell.settings["num_generations"], cell.settings["groups"]
-    found: dict[str, Any] = {f"exact/{name}": [] for name in CREDITS}
+    directions = {name: SampledDirection(credit, size) for name, credit in CREDITS.items()}
+    exact = {name: [exact_weight(d, rate) for rate in RATES] for name, d in directions.items()}
     sampled: dict[str, list[list[float]]] = {name: [] for name in CREDITS}
-    for name, credit in CREDITS.items():
-        found[f"exact/{name}"] = [exact_weight(credit, size, rate) for rate in RATES]
     for seed in range(cell.settings["seeds"]):
         generator = torch.Generator().manual_seed(seed)
         wrong = torch.softmax(torch.randn(ACTIONS - 1, generator=generator, dtype=torch.float64), 0)
@@ -119,15 +129,16 @@ def run(cell: Cell) -> dict[str, Any]:
         for rate in RATES:
             chances = torch.cat([torch.tensor([rate], dtype=torch.float64), (1 - rate) * wrong])
             counts = draw_counts(chances.expand(groups, -1), size, generator)
-            for name, credit in CREDITS.items():
-                rows[name].append(sampled_weight(credit, size, chances, counts))
+            for name, direction in directions.items():
+                rows[name].append(sampled_weight(direction, chances, counts))
         for name in CREDITS:
             sampled[name].append(rows[name])
-    return {**found, **{f"sampled/{name}": values for name, values in sampled.items()}}
+    parts = {"exact": exact, "sampled": sampled}
+    return {f"{part}/{name}": values for part, found in parts.items() for name, values in found.items()}
 
 
-def statistics(results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[str, np.ndarray]:
-    """Of sampled weights, seed by seed."""
+def statistics(results: Results) -> dict[str, np.ndarray]:
+    """Of sampled weights, seed by seed, of the claims whose groups were run."""
 
     def weight(name: str, size: int, rate: float) -> np.ndarray:
         return np.array(results[f"N={size}"][0][f"sampled/{name}"])[:, RATES.index(rate)]
@@ -136,35 +147,38 @@ def statistics(results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> dict[s
         ends = [np.log(weight("grpo", size, p) / weight("rloo", size, p)) for p in (low, high)]
         return (ends[1] - ends[0]) / np.log(high / low)
 
-    small = [n for n in SMALL if f"N={n}" in results]
-    ratios = {n: weight("maxrl", n, 0.001) / weight("rloo", n, 0.001) for n in small}
-    return {
-        "rare": np.mean([ratios[n] / (n - 1) for n in small], axis=0),
-        "rare_at_most": np.mean([ratios[n] / n for n in small], axis=0),
-        "easy_maxrl": abs(weight("maxrl", 1024, 0.9) * 0.9 - 1),
-        "easy_grpo": abs(weight("grpo", 1024, 0.9) * np.sqrt(0.9 * 0.1) - 1),
-        "grpo_large_groups": abs(slope(1024, 0.01, 0.1) + 0.5),
-        "grpo_small_groups": slope(4, 0.001, 0.01),
-    }
+    found = {}
+    if all(f"N={n}" in results for n in SMALL):
+        ratios = {n: weight("maxrl", n, 0.001) / weight("rloo", n, 0.001) for n in SMALL}
+        found["rare"] = np.mean([ratios[n] / (n - 1) for n in SMALL], axis=0)
+        found["rare_at_most"] = np.mean([ratios[n] / n for n in SMALL], axis=0)
+    if "N=4" in results:
+        found["grpo_small_groups"] = slope(4, 0.001, 0.01)
+    if "N=1024" in results:
+        found["easy_maxrl"] = abs(weight("maxrl", 1024, 0.9) * 0.9 - 1)
+        found["easy_grpo"] = abs(weight("grpo", 1024, 0.9) * np.sqrt(0.9 * 0.1) - 1)
+        found["grpo_large_groups"] = abs(slope(1024, 0.01, 0.1) + 0.5)
+    return found
 
 
-def curves(results: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Weight against pass rate: sampled (band: seeds) and exact."""
+def curves(results: Results) -> list[dict[str, Any]]:
+    """Weight against pass rate: sampled (band: lowest and highest seed) and exact."""
     plots = []
     for arm, by_seed in results.items():
         series: dict[str, Any] = {}
         for name in CREDITS:
-            values = np.array(by_seed[0][f"sampled/{name}"])
-            ends = {"low": values.min(0).tolist(), "high": values.max(0).tolist()}
-            series[name] = {"x": list(RATES), "y": values.mean(0).tolist(), **ends}
+            series[name] = band(RATES, by_seed[0][f"sampled/{name}"])
             series[f"{name}, exact"] = {"x": list(RATES), "y": by_seed[0][f"exact/{name}"]}
-        plots.append({"title": f"Weight of a problem, {arm}", "x": "pass rate", "y": "weight", "series": series})
+        plots.append(
+            {"title": f"Weight of a problem, {arm}", "x": "pass rate", "y": "weight", "series": series}
+        )
     return plots
 
 
 STUDY = Study(
     id="maxrl_weights",
     method="maxrl",
+    title="How much a problem weighs by its pass rate",
     scale="tabular",
     budget=f"{SEEDS} seeds; 20,000 groups at each of {len(RATES)} pass rates and N = 4, 16, 64; 2,000 groups of 1,024",
     claims=CLAIMS,
@@ -172,5 +186,5 @@ STUDY = Study(
     run=run,
     statistics=statistics,
     curves=curves,
-    sources=(__file__,),
+    sources=(__file__, maxrl_classifier.__file__),
 )
