@@ -54,8 +54,8 @@ def _claims() -> tuple[Claim, ...]:
         claims.append(
             Claim(
                 f"reinforce_{actions}",
-                f"REINFORCE with a baseline needs more than 5 times the steps of cross-entropy: {actions:,} actions and "
-                "as many samples, at the best of its learning rates (T4).",
+                f"REINFORCE with a baseline needs more than 5 times the steps of cross-entropy: {actions:,} actions, "
+                "as many samples, the best of its learning rates (T4).",
                 f"{reach}: REINFORCE at the best rate of each seed over cross-entropy; a run that never gets there "
                 "counts with its last step",
                 ">",
