@@ -14,7 +14,7 @@ from hone.credit import Grpo, Maxrl, Reinforce, Rloo
 
 LOGITS = (0.2, -0.7, 0.5, -0.1)
 RIGHT = (1, 3)  # two of four actions succeed
-SIZES = (2, 3, 4, 5, 6)
+SIZES = [2, 3, 4, 5, 6]
 
 
 def policy(right=RIGHT):
@@ -69,7 +69,7 @@ def used(rewards):
     return [(r - mean) / mean if mean else 0.0 for r in rewards]
 
 
-@pytest.mark.parametrize("size", (2, 3, 4))
+@pytest.mark.parametrize("size", [2, 3, 4])
 def test_each_estimator_and_its_order(size):
     _, rate, gradient = policy()
     for estimator, order, same in (
@@ -128,7 +128,7 @@ def expected_weight(credit, size, rate):
     return float(binom.pmf(hits[:, 0], size, rate) @ per_group.numpy())
 
 
-@pytest.mark.parametrize("size", (2, 4, 16, 64))
+@pytest.mark.parametrize("size", [2, 4, 16, 64])
 def test_rare_problems_weigh_up_to_the_group(size):
     """p → 0: MaxRL over RLOO is N − 1 for the published form, N for the plain one."""
     rloo = expected_weight(Rloo(), size, 1e-6)
