@@ -21,8 +21,10 @@ def test_pieces_are_the_whole():
     pieces = cut(whole, [2, 3])
     assert [len(p.tokens) for p in pieces] == [2, 1, 3]
     assert np.array_equal(np.concatenate([p.tokens for p in pieces]), whole.tokens)
-    assert pieces[0].parent is whole.parent and pieces[2].parent is pieces[1]
-    assert pieces[2].logprobs is not None and whole.logprobs is not None
+    assert pieces[0].parent is whole.parent
+    assert pieces[2].parent is pieces[1]
+    assert pieces[2].logprobs is not None
+    assert whole.logprobs is not None
     assert np.array_equal(pieces[2].logprobs, whole.logprobs[3:])
 
 
@@ -30,7 +32,8 @@ def test_a_cut_answer_is_predicted_by_the_same_tokens():
     whole = answer()
     before, after = pack([trajectory(whole)]), pack([trajectory(cut(whole, [2, 3])[-1])])
     assert torch.equal(before.tokens[before.action_index], after.tokens[after.action_index])
-    assert torch.equal(before.predictor, after.predictor) and torch.equal(before.positions, after.positions)
+    assert torch.equal(before.predictor, after.predictor)
+    assert torch.equal(before.positions, after.positions)
 
 
 @pytest.mark.parametrize("places", [[0], [6], [3, 3], [4, 2]])

@@ -29,7 +29,8 @@ def made(*labels: dict[str, int], problems: str = "") -> Batch:
 
 def test_every_rollout_is_a_unit_of_its_group():
     found = units(made({"group": 3}, {"group": 0}, {"group": 3}))
-    assert found.groups.tolist() == [0, 1, 1] and found.first.tolist() == [1, 0, 2]
+    assert found.groups.tolist() == [0, 1, 1]
+    assert found.first.tolist() == [1, 0, 2]
     assert found.of.tolist() == [1, 0, 2]
 
 
@@ -42,7 +43,8 @@ def test_trajectories_of_an_attempt_are_one_unit_with_one_reward():
     batch = made(*({"group": 0, "attempt": a} for a in (0, 0, 1, 1, 1)))
     paid = dataclasses.replace(batch, rewards=torch.tensor([1.0, 1.0, 0.0, 0.0, 0.0]))
     found = units(paid)
-    assert found.of.tolist() == [0, 0, 1, 1, 1] and paid.rewards[found.first].tolist() == [1.0, 0.0]
+    assert found.of.tolist() == [0, 0, 1, 1, 1]
+    assert paid.rewards[found.first].tolist() == [1.0, 0.0]
     torn = dataclasses.replace(batch, rewards=torch.tensor([1.0, 0.0, 0.0, 0.0, 0.0]))
     with pytest.raises(RewardError, match="different rewards"):
         units(torn)

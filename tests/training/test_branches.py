@@ -71,9 +71,12 @@ def test_branches_share_what_is_before_them_and_say_their_text_once(tmp_path):
     run(session(tmp_path), episode)
     assert len(episode.seen) == 4
     for one, two, three, four in episode.seen:
-        assert one.parent is two.parent and one.parent.kind == "action"
-        assert three.parent is four.parent and three.parent.kind == "observation"
-        assert three.parent.parent is one.parent and three.parent.logprobs is None
+        assert one.parent is two.parent
+        assert one.parent.kind == "action"
+        assert three.parent is four.parent
+        assert three.parent.kind == "observation"
+        assert three.parent.parent is one.parent
+        assert three.parent.logprobs is None
 
 
 def test_noise_decides_what_branches_say(tmp_path):
@@ -92,7 +95,8 @@ def test_a_frozen_model_meets_the_same_episodes_and_never_learns(tmp_path):
     assert not any(p.requires_grad for p in helper.policy.model.parameters())
     episode = Branching("helper")
     run(s, episode)
-    assert len(episode.seen) == 4 and s.engine.schedule.live == 0
+    assert len(episode.seen) == 4
+    assert s.engine.schedule.live == 0
 
 
 def test_an_error_in_one_branch_ends_the_others(tmp_path):
@@ -123,7 +127,8 @@ def test_actions_restrict_sampling_and_scoring_alike(tmp_path):
     context = s.context(1)
     requests = [Request(s.task.problem(i), 16, group=i) for i in range(2)]
     found = asyncio.run(episodes(requests, s.method.episode, context, s.engine))
-    assert {t.text for t in found} <= {"U", "D", "L"} and len({t.text for t in found}) > 1
+    assert {t.text for t in found} <= {"U", "D", "L"}
+    assert len({t.text for t in found}) > 1
     scored = asyncio.run(context.role("policy").score(found))
     sampled = torch.tensor(np.concatenate([t.leaf.logprobs for t in found]))
     torch.testing.assert_close(scored, sampled, atol=1e-5, rtol=0)
