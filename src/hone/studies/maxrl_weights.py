@@ -162,16 +162,16 @@ def statistics(results: Results) -> dict[str, np.ndarray]:
 
 
 def curves(results: Results) -> list[dict[str, Any]]:
-    """Weight against pass rate: sampled (band: lowest and highest seed) and exact."""
+    """Weight against pass rate, in powers of ten: sampled (band: lowest and highest seed) and exact."""
     plots = []
     for arm, by_seed in results.items():
         series: dict[str, Any] = {}
         for name in CREDITS:
-            series[name] = band(RATES, by_seed[0][f"sampled/{name}"])
-            series[f"{name}, exact"] = {"x": list(RATES), "y": by_seed[0][f"exact/{name}"]}
-        plots.append(
-            {"title": f"Weight of a problem, {arm}", "x": "pass rate", "y": "weight", "series": series}
-        )
+            x = np.log10(RATES).tolist()
+            series[name] = band(x, np.log10(by_seed[0][f"sampled/{name}"]))
+            series[f"{name}, exact"] = {"x": x, "y": np.log10(by_seed[0][f"exact/{name}"]).tolist()}
+        words = {"x": "log10 of the pass rate", "y": "log10 of the weight"}
+        plots.append({"title": f"Weight of a problem, {arm}", **words, "series": series})
     return plots
 
 
