@@ -1,0 +1,162 @@
+"""POPE on combination locks: what guided prompts teach that plain sampling never meets, and what carries it over.
+
+A lock has `length` positions and `symbols` symbols. A rollout writes the whole combination, one symbol a position, and
+has reward 1 exactly if all are right. The policy is a table of logits for each position, uniform at first, so a rollout
+succeeds with `symbols ** -length`. A run's problems are copies of one lock that share the table, each with a prefix that
+its own search found: prompts that begin at several places of one chain. A guided prompt puts the first symbols there;
+they are no actions and get no gradient. Success is exact: a product of probabilities.
+
+Every arm spends the same rollouts, those of the prefix search included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hone.core.lazy import torch
+from hone.credit import Grpo, Maxrl, Rloo
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int
+
+CREDITS: Mapping[str, Callable[[], Any]] = {"grpo": Grpo, "rloo": Rloo, "maxrl": Maxrl}
+POINTS = 40  # of a curve
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The dials of a run. `overlap` is the share of a logit that guided and unguided states have in common."""
+
+    length: int = 10
+    symbols: int = 4
+    problems: int = 16
+    rollouts: int = 16  # of a group
+    budget: int = 51_200  # rollouts in all
+    search_samples: int = 128  # for each place of a prefix
+    learning_rate: float = 2.0
+    credit: str = "grpo"
+    prefixes: str = "minimal"  # or `none`, or `three quarters`
+    versions: str = "both"  # or `guided`
+    overlap: float = 1.0
+
+
+def search(
+    dials: Lock, seeds: Sequence[np.random.Generator]
+) -> tuple[Int[np.ndarray, "seeds problems"], Int[np.ndarray, "seeds"]]:
+    """The smallest prefix of each problem from which the uniform base succeeds at least once, and rollouts spent.
+
+    A prefix of `length - 1` is taken without a try if no shorter one succeeds.
+    """
+    found = np.full((len(seeds), dials.problems), dials.length - 1)
+    spent = np.zeros(len(seeds), dtype=int)
+    for s, rng in enumerate(seeds):
+        for p in range(dials.problems):
+            for prefix in range(1, dials.length - 1):
+                spent[s] += dials.search_samples
+                if rng.binomial(dials.search_samples, dials.symbols ** -float(dials.length - prefix)):
+                    found[s, p] = prefix
+                    break
+    return found, spent
+
+
+def probabilities(logits: Float[np.ndarray, "... symbols"]) -> Float[np.ndarray, "... symbols"]:
+    """Softmax over symbols."""
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
+
+
+def logits_of(
+    table: Float[np.ndarray, "seeds parts length symbols"], overlap: float
+) -> Float[np.ndarray, "seeds versions length symbols"]:
+    """Logits in unguided (0) and guided (1) states: a shared part (0) and one of their own (1, 2)."""
+    return np.asarray(np.sqrt(overlap) * table[:, :1] + np.sqrt(1 - overlap) * table[:, 1:])
+
+
+def ascent(
+    actions: Int[np.ndarray, "seeds groups rollouts length"],
+    chances: Float[np.ndarray, "seeds groups length symbols"],
+    advantages: Float[np.ndarray, "seeds groups rollouts"],
+    prefixes: Int[np.ndarray, "seeds groups"],
+) -> Float[np.ndarray, "seeds groups length symbols"]:
+    """Mean over a group's rollouts of A ∇logits log π(actions). Positions inside the prefix are prompt: exactly zero."""
+    length, symbols = chances.shape[-2:]
+    chosen = np.zeros(chances.shape)
+    for symbol in range(symbols):
+        chosen[..., symbol] = np.einsum("sgnl,sgn->sgl", actions == symbol, advantages)
+    total = advantages.sum(axis=-1)[..., None, None]
+    acted = np.arange(length) >= prefixes[..., None]
+    return np.asarray((chosen - total * chances) * acted[..., None] / advantages.shape[-1])
+
+
+def credited(
+    rewards: Bool[np.ndarray, "seeds groups rollouts"], name: str
+) -> Float[np.ndarray, "seeds groups rollouts"]:
+    """Advantages by the library's own piece: every group of every seed is a group apart."""
+    groups = torch.arange(rewards.shape[0] * rewards.shape[1]).repeat_interleave(rewards.shape[2])
+    values = torch.from_numpy(rewards.reshape(-1).astype(float))
+    return np.asarray(CREDITS[name]()(values, groups).numpy().reshape(rewards.shape))
+
+
+def simulate(dials: Lock, seeds: Sequence[int]) -> dict[str, Any]:
+    """One run a seed, side by side; a run depends on its seed alone.
+
+    Symbol 0 is the right one everywhere: the uniform base makes no difference between symbols.
+    Returns curves over rollouts and final exact success, unguided and guided (the mean over the prefixes).
+    """
+    rngs = [np.random.default_rng([seed, 0]) for seed in seeds]
+    unguided = np.zeros((len(seeds), dials.problems), dtype=int)
+    spent = np.zeros(len(seeds), dtype=int)
+    if dials.prefixes == "minimal":
+        prefixes, spent = search(dials, rngs)
+    else:
+        prefixes = np.full_like(unguided, dials.length * 3 // 4)
+    first = {"none": unguided, "minimal": prefixes, "three quarters": prefixes}[dials.prefixes]
+    second = first if dials.versions == "guided" else unguided
+    begins = np.concatenate([second, first], axis=1)  # groups of a step: twice as many as problems
+    version = (begins > 0).astype(int)
+    table = np.zeros((len(seeds), 3, dials.length, dials.symbols))
+    step_cost = begins.shape[1] * dials.rollouts
+    steps = dials.budget // step_cost
+    every = max(1, steps // POINTS)
+    curve: dict[str, list[Any]] = {"rollouts": [], "unguided": [], "guided": []}
+    rows = np.arange(len(seeds))[:, None]
+    own = np.sqrt(1 - dials.overlap)
+    for step in range(steps + 1):
+        chances = probabilities(logits_of(table, dials.overlap))
+        if step % every == 0 or step == steps:
+            curve["rollouts"].append(step * step_cost)
+            curve["unguided"].append(chances[:, 0, :, 0].prod(axis=-1).tolist())
+            curve["guided"].append(_guided(chances[:, 1, :, 0], prefixes).tolist())
+        if step == steps:
+            break
+        uniform = np.stack([rng.random((begins.shape[1], dials.rollouts, dials.length)) for rng in rngs])
+        shown = chances[rows, version]
+        actions = (uniform[..., None] > shown.cumsum(axis=-1)[:, :, None, :, :-1]).sum(axis=-1)
+        given = np.arange(dials.length) < begins[:, :, None, None]
+        rewards = ((actions == 0) | given).all(axis=-1)
+        move = ascent(actions, shown, credited(rewards, dials.credit), begins)
+        # A run whose search cost more begins later: all end at the same number of rollouts.
+        move *= (step * step_cost >= spent)[:, None, None, None]
+        move *= dials.learning_rate / dials.problems
+        table[:, 0] += np.sqrt(dials.overlap) * move.sum(axis=1)
+        for kind in (0, 1):
+            table[:, 1 + kind] += own * (move * (version == kind)[:, :, None, None]).sum(axis=1)
+    return {
+        **curve,
+        "prefix": prefixes.mean(axis=1).tolist() if dials.prefixes != "none" else None,
+        "searched": spent.tolist(),
+        "final_unguided": curve["unguided"][-1],
+        "final_guided": curve["guided"][-1],
+    }
+
+
+def _guided(
+    right: Float[np.ndarray, "seeds length"], prefixes: Int[np.ndarray, "seeds problems"]
+) -> Float[np.ndarray, "seeds"]:
+    """Exact success from the prefixes on, averaged over problems."""
+    after = np.cumprod(right[:, ::-1], axis=1)[:, ::-1]
+    return np.asarray(np.take_along_axis(after, prefixes, axis=1).mean(axis=1))
