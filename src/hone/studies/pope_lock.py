@@ -37,7 +37,7 @@ class Lock:
     rollouts: int = 16  # of a group
     budget: int = 51_200  # rollouts in all
     search_samples: int = 128  # for each place of a prefix
-    learning_rate: float = 2.0
+    learning_rate: float = 16.0
     credit: str = "grpo"
     prefixes: str = "minimal"  # or `none`, or `three quarters`
     versions: str = "both"  # or `guided`

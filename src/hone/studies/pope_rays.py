@@ -32,12 +32,12 @@ class Rays:
     answers: int = 16
     problems: int = 8  # easy, and as many hard
     rollouts: int = 16  # of a group
-    steps: int = 150
-    shared: float = 0.5  # c
+    steps: int = 400
+    shared: float = 0.85  # c
     easy: float = 0.4  # pass rates of the base
     hard: float = 0.001
     guided: float = 0.05
-    learning_rate: float = 4.0
+    learning_rate: float = 1.0
     credit: str = "grpo"
     kinds: tuple[str, ...] = ("hard", "hard")
     k: int = 16  # of pass@k
