@@ -6,7 +6,8 @@ succeeds with `symbols ** -length`. A run's problems are copies of one lock that
 its own search found: prompts that begin at several places of one chain. A guided prompt puts the first symbols there;
 they are no actions and get no gradient. Success is exact: a product of probabilities.
 
-Every arm spends the same rollouts, those of the prefix search included.
+Every arm spends the same rollouts, those of the prefix search included. With `overlap` 0 guided and unguided prompts
+have no state in common, which for a table is the same as a policy that sees a flag "guided".
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ import numpy as np
 
 from hone.core.lazy import torch
 from hone.credit import Grpo, Maxrl, Rloo
+from hone.evals import t_interval
+from hone.lab.claims import Claim
+from hone.studies.harness import Cell, Results, Study
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -39,7 +43,7 @@ class Lock:
     search_samples: int = 128  # for each place of a prefix
     learning_rate: float = 16.0
     credit: str = "grpo"
-    prefixes: str = "minimal"  # or `none`, or `three quarters`
+    prefixes: str = "minimal"  # or `none`, or `three quarters` (rounded up)
     versions: str = "both"  # or `guided`
     overlap: float = 1.0
 
@@ -113,7 +117,7 @@ def simulate(dials: Lock, seeds: Sequence[int]) -> dict[str, Any]:
     if dials.prefixes == "minimal":
         prefixes, spent = search(dials, rngs)
     else:
-        prefixes = np.full_like(unguided, dials.length * 3 // 4)
+        prefixes = np.full_like(unguided, -(-dials.length * 3 // 4))
     first = {"none": unguided, "minimal": prefixes, "three quarters": prefixes}[dials.prefixes]
     second = first if dials.versions == "guided" else unguided
     begins = np.concatenate([second, first], axis=1)  # groups of a step: twice as many as problems
@@ -160,3 +164,127 @@ def _guided(
     """Exact success from the prefixes on, averaged over problems."""
     after = np.cumprod(right[:, ::-1], axis=1)[:, ::-1]
     return np.asarray(np.take_along_axis(after, prefixes, axis=1).mean(axis=1))
+
+
+ARMS: Mapping[str, Mapping[str, Any]] = {
+    "plain": {"prefixes": "none"},
+    "plain maxrl": {"prefixes": "none", "credit": "maxrl"},
+    "pope": {},
+    "pope rloo": {"credit": "rloo"},
+    "pope maxrl": {"credit": "maxrl"},
+    "three quarters": {"prefixes": "three quarters"},
+    "guided only": {"versions": "guided"},
+    "overlap 0": {"overlap": 0.0},
+    "overlap 0.25": {"overlap": 0.25},
+    "overlap 0.5": {"overlap": 0.5},
+}
+SEEDS = 32
+
+
+def cells(short: bool) -> list[Cell]:
+    """One cell an arm, all seeds side by side in it."""
+    shared = {"seeds": 2, "budget": 5_120} if short else {"seeds": SEEDS}
+    return [Cell(name, 0, {**shared, **arm}) for name, arm in ARMS.items()]
+
+
+def run(cell: Cell) -> dict[str, Any]:
+    """One arm."""
+    settings = dict(cell.settings)
+    return simulate(Lock(**{k: v for k, v in settings.items() if k != "seeds"}), range(settings["seeds"]))
+
+
+def statistics(results: Results) -> Mapping[str, np.ndarray]:
+    """Final exact success of each seed, and differences between arms."""
+    if set(results) != set(ARMS):
+        return {}
+    unguided = {arm: np.array(found[0]["final_unguided"]) for arm, found in results.items()}
+    guided = {arm: np.array(found[0]["final_guided"]) for arm, found in results.items()}
+    return {
+        "T2 plain": unguided["plain"],
+        "T2 pope": unguided["pope"],
+        "T2 maxrl": unguided["pope maxrl"],
+        "T3 unguided": unguided["overlap 0"],
+        "T3 guided": guided["overlap 0"] - guided["pope"],
+        "T5": unguided["pope"] - unguided["three quarters"],
+        "T5 guided": guided["three quarters"] - guided["pope"],
+    }
+
+
+def curves(results: Results) -> list[dict[str, Any]]:
+    """Unguided success over rollouts, of all arms."""
+    series = {}
+    for arm in ARMS:
+        if arm in results:
+            found = results[arm][0]
+            limits = [t_interval(np.array(values)) for values in found["unguided"]]
+            series[arm] = {
+                "x": found["rollouts"],
+                "y": [float(i.value) for i in limits],
+                "low": [max(0.0, float(i.low)) for i in limits],
+                "high": [min(1.0, float(i.high)) for i in limits],
+            }
+    title = "A lock of 10 positions and 4 symbols: success without guidance"
+    return [{"title": title, "x": "rollouts, searches included", "y": "exact success", "series": series}]
+
+
+STUDY = Study(
+    id="pope_lock",
+    method="pope",
+    title="Combination locks: plain sampling, guided prompts, and what carries over",
+    scale="tabular",
+    budget=(
+        "locks of 10 positions and 4 symbols (uniform base: 1 success in 1,048,576 rollouts), 16 problems, groups of "
+        "16, 51,200 rollouts a run, 128 samples for each place of a prefix counted among them, plain gradient steps of "
+        "one rate, grpo unless said otherwise, 32 seeds, exact success"
+    ),
+    claims=(
+        Claim("T2 plain", "Plain RL stays at 0 on the lock.", "unguided success, plain", "<", 0.05),
+        Claim(
+            "T2 pope",
+            "POPE opens the lock without guidance on the same rollouts.",
+            "unguided success, pope",
+            ">",
+            0.9,
+        ),
+        Claim(
+            "T2 maxrl",
+            "So does POPE under MaxRL's credit.",
+            "unguided success, pope with maxrl",
+            ">",
+            0.9,
+        ),
+        Claim(
+            "T3 unguided",
+            "Where guided and unguided prompts share no states, nothing carries over.",
+            "unguided success, overlap 0",
+            "<",
+            0.05,
+        ),
+        Claim(
+            "T3 guided",
+            "It solves guided prompts as well as POPE does.",
+            "guided success, overlap 0 less pope",
+            ">",
+            -0.05,
+        ),
+        Claim(
+            "T5",
+            "The minimal prefix beats a fixed one of three quarters.",
+            "unguided success, pope less three quarters",
+            ">",
+            0.1,
+        ),
+        Claim(
+            "T5 guided",
+            "The longer prefix solves its guided prompts no worse.",
+            "guided success, three quarters less pope",
+            ">",
+            -0.05,
+        ),
+    ),
+    cells=cells,
+    run=run,
+    statistics=statistics,
+    sources=(__file__,),
+    curves=curves,
+)

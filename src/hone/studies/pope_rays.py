@@ -10,12 +10,16 @@ In every arm each hard problem has two groups a step; easy problems come on top,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hone.evals import t_interval
+from hone.lab.claims import Claim
+from hone.studies import pope_lock
+from hone.studies.harness import Cell, Results, Study
 from hone.studies.pope_lock import credited, probabilities
 
 if TYPE_CHECKING:
@@ -106,3 +110,101 @@ def _ascent(
     )
     total = advantages.sum(axis=-1)[..., None]
     return np.asarray((chosen - total * chances) / advantages.shape[-1])
+
+
+ARMS: Mapping[str, tuple[str, ...]] = {
+    "hard": ("hard", "hard"),
+    "hard and easy": ("hard", "hard", "easy"),
+    "hard and guided": ("hard", "guided"),
+    "hard, guided and easy": ("hard", "guided", "easy"),
+}
+SEEDS = 32
+
+
+def cells(short: bool) -> list[Cell]:
+    """One cell an arm and credit, all seeds side by side in it."""
+    shared = {"seeds": 2, "steps": 20} if short else {"seeds": SEEDS}
+    named = [
+        (arm if credit == "grpo" else f"{arm} ({credit})", arm, credit) for arm in ARMS for credit in CREDITS
+    ]
+    return [
+        Cell(name, 0, {**shared, "kinds": list(ARMS[arm]), "credit": credit}) for name, arm, credit in named
+    ]
+
+
+CREDITS = ("grpo", "maxrl")
+
+
+def run(cell: Cell) -> dict[str, Any]:
+    """One arm."""
+    settings = dict(cell.settings)
+    seeds = settings.pop("seeds")
+    return simulate(Rays(**{**settings, "kinds": tuple(settings["kinds"])}), range(seeds))
+
+
+def statistics(results: Results) -> Mapping[str, np.ndarray]:
+    """Differences between arms of the final pass@k on hard problems."""
+    if not set(ARMS) <= set(results):
+        return {}
+    final = {arm: np.array(found[0]["final_hard"]) for arm, found in results.items()}
+    return {
+        "T4 interference": final["hard"] - final["hard and easy"],
+        "T4 recovery": final["hard, guided and easy"] - final["hard and easy"],
+        "T4 whole": final["hard, guided and easy"] - final["hard"],
+    }
+
+
+def curves(results: Results) -> list[dict[str, Any]]:
+    """pass@16 on hard problems over steps."""
+    series = {}
+    for arm, found in results.items():
+        limits = [t_interval(np.array(values)) for values in found[0]["hard"]]
+        series[arm] = {
+            "x": found[0]["steps"],
+            "y": [float(i.value) for i in limits],
+            "low": [max(0.0, float(i.low)) for i in limits],
+            "high": [min(1.0, float(i.high)) for i in limits],
+        }
+    title = "Easy problems beside hard ones: pass@16 on the hard ones, without guidance"
+    return [{"title": title, "x": "steps", "y": "pass@16, exact", "series": series}]
+
+
+STUDY = Study(
+    id="pope_rays",
+    method="pope",
+    title="Ray interference: easy problems beside hard ones",
+    scale="tabular",
+    budget=(
+        "8 hard problems (pass rate 0.001) and 8 easy ones (0.4), softmax over 16 answers, 0.85 of a logit's variance "
+        "shared, two groups of 16 a step for each hard problem and one for each easy one, 400 steps, grpo unless said "
+        "otherwise, 32 seeds, exact pass@16"
+    ),
+    claims=(
+        Claim(
+            "T4 interference",
+            "Adding easy problems lowers the final pass@16 of plain RL on hard ones.",
+            "final hard pass@16, hard less hard and easy",
+            ">",
+            0.1,
+        ),
+        Claim(
+            "T4 recovery",
+            "Guided prompts recover it.",
+            "final hard pass@16, hard, guided and easy less hard and easy",
+            ">",
+            0.1,
+        ),
+        Claim(
+            "T4 whole",
+            "They recover all of it.",
+            "final hard pass@16, hard, guided and easy less hard",
+            ">",
+            -0.05,
+        ),
+    ),
+    cells=cells,
+    run=run,
+    statistics=statistics,
+    sources=(__file__, pope_lock.__file__),
+    curves=curves,
+)
