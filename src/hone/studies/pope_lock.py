@@ -1,10 +1,10 @@
 """POPE on combination locks: what guided prompts teach that plain sampling never meets, and what carries it over.
 
 A lock has `length` positions and `symbols` symbols. A rollout writes the whole combination, one symbol a position, and
-has reward 1 exactly if all are right. The policy is a table of logits for each position, uniform at first, so a rollout
-succeeds with `symbols ** -length`. A run's problems are copies of one lock that share the table, each with a prefix that
-its own search found: prompts that begin at several places of one chain. A guided prompt puts the first symbols there;
-they are no actions and get no gradient. Success is exact: a product of probabilities.
+has reward 1 exactly if all are right. The policy is a table of logits for each position, uniform at first, so a
+rollout succeeds with `symbols ** -length`. A run's problems are copies of one lock that share the table, each with a
+prefix that its own search found: prompts that begin at several places of one chain. A guided prompt puts the first
+symbols there; they are no actions and get no gradient. Success is exact: a product of probabilities.
 
 Every arm spends the same rollouts, those of the prefix search included. With `overlap` 0 guided and unguided prompts
 have no state in common, which for a table is the same as a policy that sees a flag "guided".
@@ -86,7 +86,7 @@ def ascent(
     advantages: Float[np.ndarray, "seeds groups rollouts"],
     prefixes: Int[np.ndarray, "seeds groups"],
 ) -> Float[np.ndarray, "seeds groups length symbols"]:
-    """Mean over a group's rollouts of A ∇logits log π(actions). Positions inside the prefix are prompt: exactly zero."""
+    """Mean over a group's rollouts of A ∇logits log π(actions). Positions inside the prefix are prompt: zero."""
     length, symbols = chances.shape[-2:]
     chosen = np.zeros(chances.shape)
     for symbol in range(symbols):
@@ -190,7 +190,22 @@ def cells(short: bool) -> list[Cell]:
 def run(cell: Cell) -> dict[str, Any]:
     """One arm."""
     settings = dict(cell.settings)
-    return simulate(Lock(**{k: v for k, v in settings.items() if k != "seeds"}), range(settings["seeds"]))
+    seeds = range(settings.pop("seeds"))
+    found = simulate(Lock(**settings), seeds)
+    curve = line(found.pop("rollouts"), found.pop("unguided"))
+    del found["guided"]
+    return {**found, "curve": curve}
+
+
+def line(x: Sequence[float], seeds: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+    """A curve of means over seeds with Student's 95% limits; `seeds[i]` are the values at `x[i]`, shares of 1."""
+    limits = [t_interval(np.array(values)) for values in seeds]
+    return {
+        "x": list(x),
+        "y": [round(float(i.value), 5) for i in limits],
+        "low": [round(max(0.0, float(i.low)), 5) for i in limits],
+        "high": [round(min(1.0, float(i.high)), 5) for i in limits],
+    }
 
 
 def statistics(results: Results) -> Mapping[str, np.ndarray]:
@@ -212,17 +227,7 @@ def statistics(results: Results) -> Mapping[str, np.ndarray]:
 
 def curves(results: Results) -> list[dict[str, Any]]:
     """Unguided success over rollouts, of all arms."""
-    series = {}
-    for arm in ARMS:
-        if arm in results:
-            found = results[arm][0]
-            limits = [t_interval(np.array(values)) for values in found["unguided"]]
-            series[arm] = {
-                "x": found["rollouts"],
-                "y": [float(i.value) for i in limits],
-                "low": [max(0.0, float(i.low)) for i in limits],
-                "high": [min(1.0, float(i.high)) for i in limits],
-            }
+    series = {arm: results[arm][0]["curve"] for arm in ARMS if arm in results}
     title = "A lock of 10 positions and 4 symbols: success without guidance"
     return [{"title": title, "x": "rollouts, searches included", "y": "exact success", "series": series}]
 

@@ -5,7 +5,7 @@ Two groups of problems answer with a softmax over `answers`. A logit is √c · 
 move takes probability away from what hard ones need (Schaul et al. 2019). The guided version of a hard problem has that
 problem's own part and another base. Pass rates are read exactly.
 
-In every arm each hard problem has two groups a step; easy problems come on top, so that no arm sees fewer hard rollouts.
+In every arm each hard problem has two groups a step; easy problems come on top: no arm sees fewer hard rollouts.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hone.evals import t_interval
 from hone.lab.claims import Claim
 from hone.studies import pope_lock
 from hone.studies.harness import Cell, Results, Study
-from hone.studies.pope_lock import credited, probabilities
+from hone.studies.pope_lock import credited, line, probabilities
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -118,6 +117,7 @@ ARMS: Mapping[str, tuple[str, ...]] = {
     "hard and guided": ("hard", "guided"),
     "hard, guided and easy": ("hard", "guided", "easy"),
 }
+CREDITS = ("grpo", "maxrl")
 SEEDS = 32
 
 
@@ -132,14 +132,16 @@ def cells(short: bool) -> list[Cell]:
     ]
 
 
-CREDITS = ("grpo", "maxrl")
-
-
 def run(cell: Cell) -> dict[str, Any]:
     """One arm."""
     settings = dict(cell.settings)
     seeds = settings.pop("seeds")
-    return simulate(Rays(**{**settings, "kinds": tuple(settings["kinds"])}), range(seeds))
+    found = simulate(Rays(**{**settings, "kinds": tuple(settings["kinds"])}), range(seeds))
+    return {
+        "curve": line(found["steps"], found["hard"]),
+        "easy": line(found["steps"], found["easy"]),
+        "final_hard": found["final_hard"],
+    }
 
 
 def statistics(results: Results) -> Mapping[str, np.ndarray]:
@@ -156,15 +158,7 @@ def statistics(results: Results) -> Mapping[str, np.ndarray]:
 
 def curves(results: Results) -> list[dict[str, Any]]:
     """pass@16 on hard problems over steps."""
-    series = {}
-    for arm, found in results.items():
-        limits = [t_interval(np.array(values)) for values in found[0]["hard"]]
-        series[arm] = {
-            "x": found[0]["steps"],
-            "y": [float(i.value) for i in limits],
-            "low": [max(0.0, float(i.low)) for i in limits],
-            "high": [min(1.0, float(i.high)) for i in limits],
-        }
+    series = {arm: found[0]["curve"] for arm, found in results.items()}
     title = "Easy problems beside hard ones: pass@16 on the hard ones, without guidance"
     return [{"title": title, "x": "steps", "y": "pass@16, exact", "series": series}]
 
