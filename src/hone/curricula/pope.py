@@ -24,7 +24,7 @@ USED = ("found", "fallback", "file")  # candidates that have a prefix
 
 @dataclass(frozen=True)
 class Pope:
-    """Hard problems, each with and without a prefix of its `oracle` in the prompt; both versions are groups of their own.
+    """Hard problems, each with and without a prefix of its `oracle` in the prompt; each version is a group of its own.
 
     Before the first step the base model attempts the first `problems` problems: one with a success among
     `hard_samples` answers is not hard. For a hard one the solution is cut at `cuts` evenly spaced places up to
@@ -81,10 +81,10 @@ class Pope:
     def ask(self, state: State, task: Task) -> list[Request]:
         """What the base model is to attempt next, before the first step; nothing once every candidate is known."""
         out = []
-        for group, probe in enumerate(pending(state["prefixes"], self._search)):
+        for probe in pending(state["prefixes"], self._search):
             problem = task.problem(state["prefixes"][probe.at]["index"])
             prefix = None if probe.cut is None else str(problem.oracle)[: probe.cut]
-            out.append(request(problem, probe.count, group, prefix, self.form))
+            out.append(request(problem, probe.count, probe.group, prefix, self.form))
         return out
 
     def hear(self, state: State, task: Task, rollouts: Sequence[Trajectory]) -> State:
@@ -152,9 +152,7 @@ class Pope:
             out.append(request(task.problem(index), self.num_generations, group, prefix, self.form))
         return out, state
 
-    def _item(
-        self, items: Sequence[Sequence[tuple[int, str | None]]], place: int
-    ) -> tuple[int, str | None]:
+    def _item(self, items: Sequence[Sequence[tuple[int, str | None]]], place: int) -> tuple[int, str | None]:
         """The version at `place` of the endless stream: the problems of an epoch in a new order, versions together."""
         epoch, within = divmod(place, sum(map(len, items)))
         order = np.random.default_rng(stable_hash("pope", self.seed, epoch)).permutation(len(items))

@@ -1,7 +1,7 @@
 """The search for prefixes with the base model: which problems are hard, and the shortest start that helps with each.
 
-The state of a search is a list of candidates, JSON values all. What a round asks follows from it, so that a search can be
-stopped between any two rounds.
+The state of a search is a list of candidates, JSON values all. What a round asks follows from it, so that a search can
+be stopped between any two rounds.
 """
 
 from __future__ import annotations
@@ -37,11 +37,15 @@ class Search:
 
 @dataclass(frozen=True)
 class Probe:
-    """A candidate to attempt: without a prefix, or with the one that ends at `cut`."""
+    """A candidate to attempt: without a prefix, or with the one that ends at `cut`.
+
+    `group` is its own in the whole search, so that what it samples does not depend on what is asked beside it.
+    """
 
     at: int  # its place among the candidates
     cut: int | None
     count: int
+    group: int
 
 
 def candidate(task: Task, index: int, search: Search) -> dict[str, Any]:
@@ -52,7 +56,7 @@ def candidate(task: Task, index: int, search: Search) -> dict[str, Any]:
     out = {"index": index, "problem": problem.id, "cuts": open_ones, "leaked": len(found) - len(open_ones)}
     # Without a place to cut there is nothing to look for.
     how = "" if open_ones else ("leak" if found else "short" if problem.oracle else "no oracle")
-    return {**out, "base": None, "tried": 0, "found": 0, "prefix": None, "how": how}
+    return {**out, "base": None, "tried": 0, "found": 0, "searched_tokens": 0, "prefix": None, "how": how}
 
 
 def pending(candidates: Sequence[Candidate], search: Search) -> list[Probe]:
@@ -61,10 +65,12 @@ def pending(candidates: Sequence[Candidate], search: Search) -> list[Probe]:
     for at, each in enumerate(candidates):
         if each["how"]:
             continue
+        first = at * (search.cuts + 1)
         if each["base"] is None:
-            probes.append(Probe(at, None, search.hard_samples))
+            probes.append(Probe(at, None, search.hard_samples, first))
         else:
-            probes.append(Probe(at, each["cuts"][each["tried"]], search.search_samples))
+            tried = each["tried"]
+            probes.append(Probe(at, each["cuts"][tried], search.search_samples, first + 1 + tried))
         if len(probes) == ROUND:
             break
     return probes
@@ -73,33 +79,37 @@ def pending(candidates: Sequence[Candidate], search: Search) -> list[Probe]:
 def learnt(
     candidates: Sequence[Candidate], search: Search, task: Task, rollouts: Sequence[Trajectory]
 ) -> list[Candidate]:
-    """The candidates after a round; `rollouts` are those of `pending`, with verdicts, their group the probe's place."""
+    """The candidates after a round; `rollouts` are those of `pending`, with verdicts."""
     out = list(candidates)
-    successes: dict[int, int] = {}
+    by_group: dict[int, list[Trajectory]] = {}
     for rollout in rollouts:
-        right = rollout.verdict is not None and (rollout.verdict.reward or 0) >= 1
-        successes[rollout.labels["group"]] = successes.get(rollout.labels["group"], 0) + right
-    for group, probe in enumerate(pending(candidates, search)):
-        out[probe.at] = _after(candidates[probe.at], search, task, successes.get(group, 0))
+        by_group.setdefault(rollout.labels["group"], []).append(rollout)
+    for probe in pending(candidates, search):
+        out[probe.at] = _after(candidates[probe.at], search, task, by_group[probe.group])
     return out
 
 
-def _after(each: Candidate, search: Search, task: Task, successes: int) -> Candidate:
-    """A candidate after its probe had so many `successes`."""
+def _after(each: Candidate, search: Search, task: Task, rollouts: Sequence[Trajectory]) -> Candidate:
+    """A candidate after its probe."""
+    successes = sum(t.verdict is not None and (t.verdict.reward or 0) >= 1 for t in rollouts)
     if each["base"] is None:
         how = "easy" if successes else "" if search.guided else "hard"
         return {**each, "base": successes, "how": how}
     oracle = str(_checked(task, each).oracle)
     tried = each["tried"] + 1
+    known = {
+        **each,
+        "tried": tried,
+        "searched_tokens": each["searched_tokens"] + sum(t.num_actions for t in rollouts),
+    }
     if successes:
-        cut = each["cuts"][tried - 1]
-        return {**each, "tried": tried, "found": successes, "prefix": oracle[:cut], "how": "found"}
+        return {**known, "found": successes, "prefix": oracle[: each["cuts"][tried - 1]], "how": "found"}
     if tried < len(each["cuts"]):
-        return {**each, "tried": tried}
+        return known
     pick = len(each["cuts"]) - 1
     if search.fallback == "random":
         pick = stable_hash("prefix", search.seed, each["problem"]) % len(each["cuts"])
-    return {**each, "tried": tried, "prefix": oracle[: each["cuts"][pick]], "how": "fallback"}
+    return {**known, "prefix": oracle[: each["cuts"][pick]], "how": "fallback"}
 
 
 def _checked(task: Task, each: Candidate) -> Problem:
@@ -117,8 +127,8 @@ def _checked(task: Task, each: Candidate) -> Problem:
 def read(path: str, task: Task) -> list[Candidate]:
     """Candidates of a file: `prefixes`, a list of mappings with `index` and `prefix`, and `problem` to check the index.
 
-    Entries without a prefix are left out, so that the file of another run serves as it is. Prefixes that give the answer
-    away are kept as `leak`, to be counted. Raises DataError for a file that is none, and for other problems.
+    Entries without a prefix are left out, so that the file of another run serves as it is. Prefixes that give the
+    answer away are kept as `leak`, to be counted. Raises DataError for a file that is none, and for other problems.
     """
     try:
         rows = json.loads(Path(path).read_text(encoding="utf-8"))["prefixes"]
@@ -132,7 +142,9 @@ def read(path: str, task: Task) -> list[Candidate]:
     for row, index, prefix in given:
         if not prefix:
             continue
-        problem = _checked(task, {"index": index, **({"problem": row["problem"]} if "problem" in row else {})})
+        problem = _checked(
+            task, {"index": index, **({"problem": row["problem"]} if "problem" in row else {})}
+        )
         how = "leak" if leaks(task, problem, str(prefix)) else "file"
         known = {"base": row.get("base"), "tried": 0, "found": row.get("found", 0), "cuts": [], "leaked": 0}
         kept = None if how == "leak" else str(prefix)
