@@ -15,6 +15,7 @@ from hone.core.trajectory import Trajectory
 from hone.training.charging import charge_step
 from hone.training.disk import write_whole
 from hone.training.rollouts import episodes
+from hone.training.stages import refuse_errors
 
 if TYPE_CHECKING:
     from hone.training.session import Session
@@ -84,4 +85,5 @@ async def _attempts(s: Session, requests: list[Request]) -> list[Trajectory]:
     found = await episodes(requests, s.method.episode, context, s.engine)
     state = {"global_step": 0, "evaluation": False}
     verdicts = await s.judge.score([t.problem for t in found], [t.text for t in found], state)
+    refuse_errors(verdicts, s.recipe.max_error_share)
     return [replace(t, verdict=v) for t, v in zip(found, verdicts, strict=True)]
