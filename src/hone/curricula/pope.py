@@ -31,7 +31,7 @@ class Pope:
     `max_share` of its length, and the first place from which `search_samples` answers have a success is its prefix;
     without any, the `fallback` place is. Places where the prefix already has the final answer are not tried.
     Then every version of every problem is drawn once an epoch in a seeded order, `problems_per_step` groups a step.
-    With `hard_only=false` the easier problems stay in, unguided. `versions` leaves one version out, for comparison.
+    With `hard_only=false` all others stay in, unguided. `versions` leaves one version out, for comparison.
     `prefixes` names a file of chosen prefixes, which takes the place of the search.
 
     The prefix is part of the prompt: no policy chose it, so it carries no loss and no option gives it one. The verifier
@@ -95,15 +95,16 @@ class Pope:
         """What the search has found, in sentences. Raises RecipeError if no problem is left to learn from."""
         every: Sequence[Candidate] = state["prefixes"]
         kinds = Counter(each["how"] for each in every)
+        rest = "left out" if self.hard_only else "drawn unguided"
         said = {
             "found": "hard, with a prefix that the base model goes on from",
             "fallback": f"hard, with the {self.fallback} prefix, for none helped",
             "hard": "hard",
             "file": "with the prefix of the file",
-            "easy": f"solved at least once in {self.hard_samples}" + (", left out" if self.hard_only else ""),
-            "leak": "left out: every prefix has the final answer",
-            "short": "left out: too short to cut",
-            "no oracle": "left out: without a reference solution",
+            "easy": f"solved at least once in {self.hard_samples}, {rest}",
+            "leak": f"{rest}: every prefix has the final answer",
+            "short": f"{rest}: too short to cut",
+            "no oracle": f"{rest}: without a reference solution",
         }
         words = "; ".join(f"{kinds[how]} {text}" for how, text in said.items() if kinds[how])
         leaked = sum(each["leaked"] for each in every)
@@ -123,7 +124,7 @@ class Pope:
         out: list[list[tuple[int, str | None]]] = []
         for each in state["prefixes"]:
             hard = each["how"] in (*USED, "hard")
-            if not hard and (each["how"] != "easy" or self.hard_only):
+            if self.hard_only and not hard:
                 continue
             versions: list[tuple[int, str | None]] = []
             if self.versions != "guided":

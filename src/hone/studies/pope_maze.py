@@ -166,3 +166,66 @@ def curves(results: Results) -> list[dict[str, Any]]:
         }
     title = "Mazes without a success in 128 samples of the base: pass rate without guidance"
     return [{"title": title, "x": "sampled tokens", "y": "pass rate", "series": series}]
+
+
+STUDY = Study(
+    id="pope_maze",
+    method="pope",
+    title="Mazes that the base never solves: sprout with and without guided prompts",
+    scale="sprout",
+    budget=(
+        f"the first {LONG['candidates']} mazes of size {SIZE} of each of {SEEDS} seeds, of which those are hard that "
+        f"sprout solves in none of {SAMPLES} samples; {LONG['tokens']:,} sampled tokens a run, those of the prefix "
+        "search included, groups of 32, 16 groups a step, grpo unless said otherwise; prefixes of up to half of the "
+        f"way; {SAMPLES} unguided samples of each maze afterwards"
+    ),
+    claims=(
+        Claim(
+            "solved",
+            "POPE solves more of the hard mazes than plain RL does, without guidance.",
+            "share of the hard mazes with a success in 128 samples, pope less plain",
+            ">",
+            0.0,
+        ),
+        Claim(
+            "pass@1",
+            "Its pass rate on the hard mazes is higher.",
+            "pass@1 on the hard mazes, pope less plain",
+            ">",
+            0.0,
+        ),
+        Claim(
+            "left at zero",
+            "It solves hard mazes that plain RL leaves at zero.",
+            "share of the hard mazes with a success under pope and none under plain",
+            ">",
+            0.05,
+        ),
+        Claim(
+            "held out",
+            "It solves more of held-out mazes that the base never solved.",
+            "share of the held-out hard mazes with a success in 128 samples, pope less plain",
+            ">",
+            0.0,
+        ),
+        Claim(
+            "maxrl pass@1",
+            "POPE under MaxRL's credit has a higher pass rate on the hard mazes than plain RL.",
+            "pass@1 on the hard mazes, pope maxrl less plain",
+            ">",
+            0.0,
+        ),
+        Claim(
+            "maxrl over grpo",
+            "Under POPE, MaxRL's credit has a higher pass rate on the hard mazes than grpo.",
+            "pass@1 on the hard mazes, pope maxrl less pope",
+            ">",
+            0.0,
+        ),
+    ),
+    cells=cells,
+    run=run,
+    statistics=statistics,
+    sources=(__file__,),
+    curves=curves,
+)
