@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from hone.evals import pass_at_k
-from hone.studies.harness import Cell, Results, device
+from hone.lab.claims import Claim
+from hone.studies.harness import Cell, Results, Study, device
 
 SAMPLES = 128
 SIZE = 11  # the base has seen sizes 5 to 9: most of these mazes it never solves
