@@ -114,7 +114,10 @@ def test_the_fallback_may_be_a_random_prefix_that_the_seed_decides():
         for s in (1, 1, 2)
     ]
     lengths = [
-        {each["problem"]: len(each["prefix"]) for each in sorted(state["prefixes"], key=lambda e: e["problem"])}
+        {
+            each["problem"]: len(each["prefix"])
+            for each in sorted(state["prefixes"], key=lambda e: e["problem"])
+        }
         for state in found
     ]
     assert lengths[0] == lengths[1]
@@ -241,7 +244,7 @@ def test_a_chat_is_asked_to_complete_the_prefix(form: str):
     words = INSTRUCTION.format(problem="Two and two?", prefix="Two and")
     assert prompt == (CHAT[0], {"role": "user", "content": words})
     assert judged == "Two and\n"
-    with pytest.raises(TaskError, match="curriculum.form=instruction"):
+    with pytest.raises(TaskError, match=r"curriculum\.form=instruction"):
         show(problem, "Two and", "continuation")
     with pytest.raises(TaskError, match="'system'"):
         show(dataclasses.replace(problem, prompt=CHAT[:1]), "Two and", form)

@@ -1,4 +1,4 @@
-"""POPE, exactly: prefixes carry no loss, versions have baselines of their own, and the search finds the least prefix."""
+"""POPE, exactly: prefixes carry no loss, and versions have baselines of their own."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def guided_batch(policy: TokenPolicy, rewards: list[float]) -> Batch:
 
 
 def slow_gradient(policy: TokenPolicy, advantages: list[float], learnt_from: int) -> torch.Tensor:
-    """Of −Σ A log π / (6 · 64), row by row with the model alone; the last `learnt_from` prompt tokens count as actions."""
+    """Of −Σ A log π / (6 · 64), row by row; the last `learnt_from` prompt tokens count as actions too."""
     policy.model.zero_grad()
     loss = torch.zeros(())
     for i, (answer, advantage) in enumerate(zip(ANSWERS, advantages)):
@@ -77,7 +77,9 @@ def test_no_gradient_is_that_of_predicting_a_prefix():
     update(policy, optimizer, lambda _: 0.0, chosen, batch, settings, TokenBudget(10_000), Ledger())
     got = torch.cat([p.grad.flatten().clone() for p in policy.parameters()])
     torch.testing.assert_close(got, slow_gradient(policy, advantages, 0), rtol=1e-4, atol=1e-6)
-    assert float((got - slow_gradient(policy, advantages, 2)).abs().max()) > 1e-4  # such a loss would be another
+    assert (
+        float((got - slow_gradient(policy, advantages, 2)).abs().max()) > 1e-4
+    )  # such a loss would be another
 
 
 def test_a_prompt_cannot_carry_what_a_loss_would_need():

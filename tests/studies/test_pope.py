@@ -18,7 +18,9 @@ from hone.studies.pope_rays import EASY, HARD, Rays, base_logits
 LOCK = Lock(length=4, symbols=2, problems=3, rollouts=4, budget=960, search_samples=4)
 
 
-@pytest.mark.parametrize("dials", [LOCK, replace(LOCK, overlap=0.5, credit="maxrl"), replace(LOCK, prefixes="none")])
+@pytest.mark.parametrize(
+    "dials", [LOCK, replace(LOCK, overlap=0.5, credit="maxrl"), replace(LOCK, prefixes="none")]
+)
 def test_a_run_of_the_lock_depends_on_its_seed_alone(dials: Lock):
     together, alone = pope_lock.simulate(dials, [3, 8]), pope_lock.simulate(dials, [8])
     assert [values[1:] for values in together["unguided"]] == alone["unguided"]
@@ -120,4 +122,6 @@ def test_every_claim_has_its_statistic(study: Study):
     assert len({len(values) for values in found.values()}) == 1
     assert study.curves is not None
     for curve in study.curves(results):
-        assert all(len({len(line[k]) for k in ("x", "y", "low", "high")}) == 1 for line in curve["series"].values())
+        assert all(
+            len({len(line[k]) for k in ("x", "y", "low", "high")}) == 1 for line in curve["series"].values()
+        )

@@ -33,7 +33,7 @@ def guided_under_the_batch(recipe: Recipe, method: Method) -> RecipeError | None
     return RecipeError(
         "Some groups of a step are shown a part of the solution and are easier than the others, and "
         f"`credit: {over[0]}` reads statistics of the whole step: guided groups would set them.",
-        "Use credit that compares the rollouts of a group (`rloo`, `grpo`, `maxrl`; `over=group` for links of a chain).",
+        "Use credit that compares the rollouts of a group (`rloo`, `grpo`, `maxrl`; `over: group` in a chain).",
     )
 
 
