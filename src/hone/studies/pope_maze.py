@@ -31,19 +31,19 @@ RECIPE: Mapping[str, Any] = {
     "task": {"name": "maze", "sizes": SIZE},
     "model": "sprout",
     "method": "pope",
-    "num_generations": 32,
+    "num_generations": 16,
     "problems_per_step": 16,
     "steps": 10_000,
     "max_completion_length": 48,
     "learning_rate": 3e-4,
     # A quarter of the way, as in the paper, helps with few of these mazes.
-    "curriculum": {"max_share": 0.5, "cuts": 8, "search_samples": 64},
+    "curriculum": {"max_share": 0.5, "cuts": 4, "search_samples": 16},
     "eval": {"before": False, "problems": 1, "samples": 1},
 }
 LONG = {"candidates": 40, "tokens": 200_000, "held_out": 24}
 SHORT = {"candidates": 12, "tokens": 20_000, "held_out": 6}
 SEEDS = 3
-WINDOW = 5  # steps of a point of a curve
+WINDOW = 10  # steps of a point of a curve
 
 
 def cells(short: bool) -> list[Cell]:
@@ -177,8 +177,8 @@ STUDY = Study(
     budget=(
         f"the first {LONG['candidates']} mazes of size {SIZE} of each of {SEEDS} seeds, of which those are hard that "
         f"sprout solves in none of {SAMPLES} samples; {LONG['tokens']:,} sampled tokens a run, those of the prefix "
-        "search included, groups of 32, 16 groups a step, grpo unless said otherwise; prefixes of up to half of the "
-        f"way; {SAMPLES} unguided samples of each maze afterwards"
+        "search included, groups of 16, 16 groups a step, grpo unless said otherwise; prefixes of up to half of the "
+        f"way, searched at 4 places with 16 samples each; {SAMPLES} unguided samples of each maze afterwards"
     ),
     claims=(
         Claim(
