@@ -96,8 +96,8 @@ def notes(plan: MemoryPlan, recipe: Recipe, machine_kind: str) -> list[str]:
     out = []
     if machine_kind == "cuda" and recipe.steps >= STEPS_WORTH_COMPILING and not recipe.compile:
         out.append(
-            "`compile=true` takes about half a minute and then makes updates faster: on an H200 by half, for a model of "
-            "0.6 billion parameters"
+            "`compile=true` takes about half a minute and then makes updates faster: on an H200 twice as fast, for a "
+            "model of 0.6 billion parameters"
         )
     if plan.recompute:
         out.append(
