@@ -21,6 +21,7 @@ _PIECES: dict[str, dict[str, type]] = {
         "early_stop": curricula.EarlyStop,
         "variance_optimal": curricula.VarianceOptimal,
         "maxrl_optimal": curricula.MaxrlOptimal,
+        "pope": curricula.Pope,
     },
     "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
     "rewards": {"verifier": Verifier},

@@ -9,7 +9,11 @@ import pytest
 import hone
 from hone.methods import cards
 
-SETTINGS = {"ppo": {"num_iterations": 2}, "reinforce": {"learning_rate": 2e-3}}
+SETTINGS = {
+    "pope": {"curriculum": {"hard_only": False}},
+    "ppo": {"num_iterations": 2},
+    "reinforce": {"learning_rate": 2e-3},
+}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hone.combinations import guided
 from hone.core.errors import RecipeError
 from hone.core.lazy import torch
 from hone.core.method import Method
@@ -359,6 +360,7 @@ def beyond_memory(recipe: Recipe, method: Method) -> RecipeError | None:
 
 
 REFUSED: tuple[Check, ...] = (
+    *guided.CHECKS,
     none_in_a_chain,
     token_credit_in_a_chain,
     demonstrations_with_credit,

@@ -3,7 +3,8 @@
 from hone.curricula.dynamic_sampling import DynamicSampling
 from hone.curricula.early_stop import EarlyStop
 from hone.curricula.maxrl_optimal import MaxrlOptimal
+from hone.curricula.pope import Pope
 from hone.curricula.uniform import Uniform
 from hone.curricula.variance_optimal import VarianceOptimal
 
-__all__ = ["DynamicSampling", "EarlyStop", "MaxrlOptimal", "Uniform", "VarianceOptimal"]
+__all__ = ["DynamicSampling", "EarlyStop", "MaxrlOptimal", "Pope", "Uniform", "VarianceOptimal"]

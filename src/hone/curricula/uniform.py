@@ -42,9 +42,10 @@ class Uniform:
 
     def problem(self, task: Task, position: int) -> Problem:
         """The problem at `position` of the endless stream."""
-        return task.problem(self._index(position, task.size("train")))
+        return task.problem(self.index(position, task.size("train")))
 
-    def _index(self, position: int, size: int | None) -> int:
+    def index(self, position: int, size: int | None) -> int:
+        """The index, in a task of `size` problems, of what stands at `position` of the stream."""
         if size is None:
             return stable_hash("uniform", self.seed) % (1 << 40) + position
         epoch, within = divmod(position, size)
