@@ -37,7 +37,10 @@ def test_the_estimate_is_unbiased(shape):
     for zs in product(range(2), repeat=drawn):
         for counts in product(range(n + 1), repeat=drawn):
             chance = np.prod(
-                [weights[z] * comb(n, c) * rates[z] ** c * (1 - rates[z]) ** (n - c) for z, c in zip(zs, counts)]
+                [
+                    weights[z] * comb(n, c) * rates[z] ** c * (1 - rates[z]) ** (n - c)
+                    for z, c in zip(zs, counts)
+                ]
             )
             expected += chance * allocation_estimate([counts], n, m, k)[0]
     assert expected == pytest.approx(allocation_success(rates, m, k, weights), abs=1e-12)

@@ -34,7 +34,9 @@ def abstraction_table(
     right, n = _grid(correct, samples), samples
     bare = _grid(np.asarray(bare_correct)[:, None], bare_samples)[:, 0]
     if len(bare) != len(right):
-        raise DataError(f"{len(right)} problems with abstractions, {len(bare)} without.", "Count the same ones.")
+        raise DataError(
+            f"{len(right)} problems with abstractions, {len(bare)} without.", "Count the same ones."
+        )
     k = min(right.shape[1], bare_samples)
     rows = {
         "w/o": bare / bare_samples,
@@ -117,7 +119,9 @@ def _powers(limit: int) -> list[int]:
 def _grid(correct: npt.ArrayLike, samples: int) -> npt.NDArray[np.int64]:
     counts = np.asarray(correct)
     if counts.ndim != 2 or counts.size == 0:
-        raise DataError(f"Counts have shape {counts.shape}.", "Give one row a problem, one column an abstraction.")
+        raise DataError(
+            f"Counts have shape {counts.shape}.", "Give one row a problem, one column an abstraction."
+        )
     if not np.array_equal(counts, np.round(counts)) or (counts < 0).any() or (counts > samples).any():
         raise DataError(f"A count is no whole number from 0 to {samples}.", "Count right answers.")
     return counts.astype(np.int64)

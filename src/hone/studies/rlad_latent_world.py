@@ -28,17 +28,20 @@ class Dials:
     own_features: int = 3  # how many of them the solver sees when it picks a strategy by itself
     follow: float = 2.0  # logit that an abstraction adds to the strategy it names, at the start
     skill: float = 0.0  # logit of carrying the right strategy out, at the start
-    ceiling: float = 0.7  # success of the right strategy, carried out
+    ceiling: float = 0.6  # success of the right strategy, carried out
     luck: float = 0.02  # success otherwise
-    warm: float = 0.3  # the generator's weights at the start, as a share of those that name the right strategy
+    warm: float = (
+        0.3  # the generator's weights at the start, as a share of those that name the right strategy
+    )
+    tells: float = 0.0  # logit with which an abstraction tells the answer, where that is allowed
     told: float = 0.95  # success where the abstraction tells the answer
     guess: float = 0.002  # success from an abstraction alone that does not tell it
     tries: int = 16  # of the blind test for a leak
     abstractions: int = 4
     solutions: int = 4
     bare: int = 4
-    beta: float = 0.1
-    learning_rate: float = 0.5
+    beta: float = 0.2
+    learning_rate: float = 1.0
     steps: int = 300
 
 
@@ -70,11 +73,16 @@ class World:
         self.own = torch.zeros(self.seeds, dials.own_features, kinds, dtype=torch.float64)
         self.follow = torch.full((self.seeds,), dials.follow, dtype=torch.float64)
         self.skill = torch.full((self.seeds, kinds), dials.skill, dtype=torch.float64)
-        self.tells = torch.full((self.seeds,), -2.0, dtype=torch.float64)  # the generator's logit of telling
+        self.tells = torch.full(
+            (self.seeds,), dials.tells, dtype=torch.float64
+        )  # the generator's logit of telling
         self.parameters = [self.w, self.own, self.follow, self.skill, self.tells]
         for parameter in self.parameters:
             parameter.requires_grad_()
-        self.reference = self.strategy_logprobs().detach(), torch.nn.functional.logsigmoid(self.skill).detach()
+        self.reference = (
+            self.strategy_logprobs().detach(),
+            torch.nn.functional.logsigmoid(self.skill).detach(),
+        )
 
     def abstraction_logprobs(self) -> Tensor:
         """log pi_abs(z | x) `[S, P, Z]`."""
