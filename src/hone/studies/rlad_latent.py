@@ -33,7 +33,7 @@ ARMS: Mapping[str, Arm] = {
     "leak allowed": Arm(GRPO, leak=True),
     "leak filtered": Arm(GRPO, leak=True, filtered=True),
 }
-# The stage that masking is about trains the solver alone, half of its prompts bare, with the abstractions of the warm start.
+# Masking is about the stage that trains the solver alone: half of its prompts are bare, abstractions those of the start.
 CHANGED: Mapping[str, Mapping[str, float]] = {
     "solver, masked": {"bare": 16},
     "solver, not masked": {"bare": 16},
@@ -226,7 +226,7 @@ STUDY = Study(
     method="rlad",
     title="RLAD where every expectation is known",
     scale="tabular",
-    budget="16 worlds of 12 problems and 4 strategies, 300 steps of 20 solutions a problem (32 where half are bare), eight arms",
+    budget="16 worlds of 12 problems and 4 strategies, 300 steps of 20 solutions a problem (32 if half are bare), 8 arms",
     claims=CLAIMS,
     cells=cells,
     run=run,
