@@ -33,7 +33,7 @@ ARMS: Mapping[str, Arm] = {
     "leak allowed": Arm(GRPO, leak=True),
     "leak filtered": Arm(GRPO, leak=True, filtered=True),
 }
-# Masking is about the stage that trains the solver alone: half of its prompts are bare, abstractions those of the start.
+# Masking is about the stage that trains the solver alone: half of its prompts are bare, the abstractions stay.
 CHANGED: Mapping[str, Mapping[str, float]] = {
     "solver, masked": {"bare": 16},
     "solver, not masked": {"bare": 16},
@@ -226,7 +226,7 @@ STUDY = Study(
     method="rlad",
     title="RLAD where every expectation is known",
     scale="tabular",
-    budget="16 worlds of 12 problems and 4 strategies, 300 steps of 20 solutions a problem (32 if half are bare), 8 arms",
+    budget="16 worlds of 12 problems and 4 strategies, 300 steps of 20 solutions a problem (32 if half are bare)",
     claims=CLAIMS,
     cells=cells,
     run=run,
