@@ -16,7 +16,7 @@ from two_levels import micro_context
 PROMPTS = {"abstraction_prompt": "{problem}?", "solution_prompt": "{problem}{abstraction}>"}
 
 
-@pytest.mark.parametrize("name", ["maze", "countdown", "arithmetic"])
+@pytest.mark.parametrize("name", ["maze", "countdown", "arithmetic", "strategy"])
 def test_what_is_followed_is_what_is_written(name):
     task = make(name)
     context = micro_context(task)
@@ -30,17 +30,21 @@ def test_what_is_followed_is_what_is_written(name):
     prompts = [tokenizer.decode(t.segments[0].tokens) for t in found[:3]]
     assert prompts == [f"{problem.prompt}?", f"{problem.prompt}{hint.text}>", problem.prompt]
     assert solution.text == bare.text
-    assert hint.text == task.outline(solution.text) != ""
+    assert hint.text == task.outline(problem, solution.text) != ""
     assert len(hint.text) < len(solution.text)
     assert task.verify(problem, solution.text).reward == 1
 
 
 def test_outlines():
-    assert make("maze").outline(" DDDDRRUU\n") == "DRU"
-    assert make("maze").outline("") == ""
-    assert make("countdown").outline("3*7=21\n21+12=33\n#3*7+12") == "3*7"
-    assert make("arithmetic").outline("4*2=8\n3+8=11\n#11") == "4*2"
-    assert make("arithmetic").outline("#11") == ""
+    problem = make("maze").problem(0)
+    for name, text, outline in [
+        ("maze", " DDDDRRUU\n", "dru"),
+        ("maze", "", ""),
+        ("countdown", "3*7=21\n21+12=33\n#3*7+12", "3*7"),
+        ("arithmetic", "4*2=8\n3+8=11\n#11", "4*2"),
+        ("arithmetic", "#11", ""),
+    ]:
+        assert make(name).outline(problem, text) == outline
 
 
 def test_a_file_brings_its_own_and_others_have_none():

@@ -24,7 +24,7 @@ COLUMN = "abstraction"
 class Outliner(Protocol):
     """A task that can say in short what an answer does, without saying all of it."""
 
-    def outline(self, text: str) -> str:
+    def outline(self, problem: Problem, text: str) -> str:
         """The abstraction that an answer follows; empty where there is nothing to say."""
         ...
 
@@ -65,10 +65,10 @@ class AbstractionDemonstration:
         if COLUMN in columns:
             return str(columns[COLUMN] or "").strip()
         if isinstance(context.task, Outliner):
-            return context.task.outline(text)
+            return context.task.outline(problem, text)
         raise TaskError(
             f"Task `{context.task.name}` has no abstractions to learn from.",
-            f"Give its file a column `{COLUMN}`, or use a task with an outline (maze, countdown, arithmetic).",
+            f"Give its file a column `{COLUMN}`, or use a task with an outline (maze, countdown, arithmetic, strategy).",
         )
 
 

@@ -95,7 +95,7 @@ class Arithmetic:
             result += rng.choice(SLIPS)
         return "\n".join([*lines, f"{MARK}{result}"])
 
-    def outline(self, text: str) -> str:
+    def outline(self, problem: Problem, text: str) -> str:
         """The pair that is combined first: `4*2`."""
         return first_step(text)
 

@@ -81,7 +81,7 @@ class Countdown:
             return "\n".join([*attempt, f"{MARK}{expression}"])
         return "\n".join([*(attempt if quality == "wandering" else ()), str(problem.oracle)])
 
-    def outline(self, text: str) -> str:
+    def outline(self, problem: Problem, text: str) -> str:
         """The pair that is combined first, and how: `3*7`."""
         return first_step(text)
 
