@@ -38,7 +38,9 @@ def batch_of(
             leaf = Segment(tokens, "action", prompt, np.zeros(2, np.float32), role=role)
             labels = {"group": group, "rollout": rollout, "part": int(part), "item": item}
             trajectories.append(Trajectory(problem, leaf, text, "stop", labels))
-            verdicts.append(Verdict(reward) if reward is not None else Verdict(None, "error", detail="broken"))
+            verdicts.append(
+                Verdict(reward) if reward is not None else Verdict(None, "error", detail="broken")
+            )
     return with_verdicts(collect(trajectories), verdicts)
 
 
@@ -47,7 +49,9 @@ def rewarded(piece: Any, batch: Batch) -> Batch:
     return asyncio.run(piece(batch, None))
 
 
-def micro_context(task: Any, judge: Any = None, max_tokens: int = 6, extra: Sequence[str] = ()) -> StepContext:
+def micro_context(
+    task: Any, judge: Any = None, max_tokens: int = 6, extra: Sequence[str] = ()
+) -> StepContext:
     """A context whose roles are micro models with random weights; `extra` are frozen ones."""
     policy = load_policy("micro:new", device="cpu", seed=0)
     engine, _ = choose(policy, "native")

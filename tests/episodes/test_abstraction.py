@@ -78,7 +78,11 @@ def test_a_frozen_model_plays_its_role_and_signs_for_it(role):
     hints = {Part.ABSTRACTION}
     assert own == ({Part.SOLUTION, Part.BARE} if role == "abstractor" else hints)
     before = sampled(plain, micro_context(TASK))
-    changed = [a.text != b.text for a, b in zip(found, before) if (a.labels["part"] in hints) == (role == "abstractor")]
+    changed = [
+        a.text != b.text
+        for a, b in zip(found, before)
+        if (a.labels["part"] in hints) == (role == "abstractor")
+    ]
     assert any(changed)
 
 

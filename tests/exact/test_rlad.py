@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 from math import prod
 
 import numpy as np
@@ -27,7 +27,12 @@ from hone.training.losses import components, loss_weights
 from hone.training.stages import assign
 from two_levels import PROBLEM, batch_of, rewarded
 
-RATES = (0.1, 0.7, 0.4, 0.9)  # of solutions with each of the four abstractions, by a solver that stays as it is
+RATES = (
+    0.1,
+    0.7,
+    0.4,
+    0.9,
+)  # of solutions with each of the four abstractions, by a solver that stays as it is
 HINTS = Question((0.0, 0.0, 0.0, 0.0), slope=0.7, offset=0.5)
 
 
@@ -108,9 +113,7 @@ def test_masked_bare_groups_feel_the_kl_alone():
         batch = assign(method, judged)
         batch = replace(batch, weights=loss_weights(method, batch))
         with torch.no_grad():
-            batch = replace(
-                batch, reference_logprobs=reference.score(pack(batch.trajectories), 1.0).logprobs
-            )
+            batch = replace(batch, reference_logprobs=reference.score(pack(batch.trajectories), 1.0).logprobs)
         batch = batch.select(chosen)
         scores: Scores = policy.score(pack(batch.trajectories), 1.0, entropy=True)
         return components(method, scores, batch)
@@ -123,7 +126,9 @@ def test_masked_bare_groups_feel_the_kl_alone():
     assert moved.abs().max() > 1e-3
     step = 0
     with torch.no_grad():
-        for parameter in policy.parameters():  # one step of ascent on what abstractions and solutions have earned
+        for (
+            parameter
+        ) in policy.parameters():  # one step of ascent on what abstractions and solutions have earned
             size = parameter.numel()
             parameter -= 0.1 * moved[step : step + size].view_as(parameter)
             step += size
@@ -142,7 +147,7 @@ def test_abstractions_come_before_solutions(budget):
     for _ in range(50):
         rates, weights = rng.uniform(0.05, 0.95, 5), rng.dirichlet(np.ones(5))
         found = [allocation_success(rates, m, budget // m, weights) for m in shares]
-        assert all(a > b for a, b in zip(found, found[1:]))
+        assert all(a > b for a, b in pairwise(found))
         same = np.full(5, rates[0])
         flat = [allocation_success(same, m, budget // m, weights) for m in shares]
         assert np.ptp(flat) < 1e-12

@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 
+from hone.catalog import build_method
 from hone.core.parts import Part
 from hone.core.problem import Problem
 from hone.credit import Grpo, Maxrl, Rloo
 from hone.recipes.load import resolve
-from hone.catalog import build_method
 from hone.rewards import AbstractionReward
 from hone.rewards.abstraction import holds
 from hone.training.stages import assign
@@ -26,7 +26,7 @@ GROUP = [
 
 
 def test_an_abstraction_is_worth_the_mean_of_its_own_solutions():
-    found = rewarded(AbstractionReward(), batch_of([GROUP, GROUP[:2] + [(Y, 0, 0.5, ""), (Y, 1, 0.25, "")]]))
+    found = rewarded(AbstractionReward(), batch_of([GROUP, [*GROUP[:2], (Y, 0, 0.5, ""), (Y, 1, 0.25, "")]]))
     assert found.rewards.tolist() == [0.5, 1, 1, 0, 1, 1, 0, 0, 0.5, 0.25, 0.5, 0.25]
     assert found.kept.all()
     parts = [t.verdict.parts for t in found.trajectories if t.labels["part"] == Z]

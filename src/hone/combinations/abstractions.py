@@ -33,7 +33,8 @@ def abstractions_unjudged(recipe: Recipe, method: Method) -> RecipeError | None:
             "Set `rewards: [verifier, abstraction]`.",
         )
     return RecipeError(
-        "`rewards: abstraction` judges abstractions, and the episode samples none.", "Set `episode: abstraction`."
+        "`rewards: abstraction` judges abstractions, and the episode samples none.",
+        "Set `episode: abstraction`.",
     )
 
 
@@ -67,7 +68,12 @@ def few_abstractions(recipe: Recipe, method: Method) -> RecipeError | None:
 def masked_bare_with_gradient(recipe: Recipe, method: Method) -> RecipeError | None:
     """Masking gives bare solutions one reward, which credit must take for no signal."""
     reward = _reward(method)
-    if reward is None or not reward.mask_bare or not getattr(method.episode, "bare", 0) or method.credit is None:
+    if (
+        reward is None
+        or not reward.mask_bare
+        or not getattr(method.episode, "bare", 0)
+        or method.credit is None
+    ):
         return None
     if "values" not in method.credit.needs:
         values = torch.tensor([0.0, 1.0, 1.0, 0.0, 0.0, 0.0], dtype=torch.float64)

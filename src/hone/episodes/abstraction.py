@@ -18,8 +18,8 @@ from hone.episodes.templates import ABSTRACTION, PROBLEM, check_template, fill
 
 ABSTRACTOR, SOLVER = "abstractor", "solver"
 ASK = (
-    "{problem}\n\nDo not solve this problem. Write a short note for whoever will: which ideas, facts or steps to try, and "
-    "what to look out for. Do not give the answer away."
+    "{problem}\n\nDo not solve this problem. Write a short note for whoever will: which ideas, facts or steps to try, "
+    "and what to look out for. Do not give the answer away."
 )
 SOLVE = "{problem}\n\nA note on how to go about it, which may help:\n{abstraction}"
 BLIND = (

@@ -31,7 +31,7 @@ class Outliner(Protocol):
 
 @dataclass(frozen=True)
 class AbstractionDemonstration:
-    """`count` demonstrations of each problem, three trajectories each: its abstraction, the answer with it, and without.
+    """`count` demonstrations of each problem, three trajectories each: abstraction, answer with it, answer without.
 
     Answers are those of `demonstration` (oracles, or a solver's of mixed quality). The abstraction is the file's column
     `abstraction`, or the task's `outline` of the answer: one that leads astray goes with an answer that goes astray, so
@@ -68,7 +68,7 @@ class AbstractionDemonstration:
             return context.task.outline(problem, text)
         raise TaskError(
             f"Task `{context.task.name}` has no abstractions to learn from.",
-            f"Give its file a column `{COLUMN}`, or use a task with an outline (maze, countdown, arithmetic, strategy).",
+            f"Give its file a column `{COLUMN}`, or use a task with an `outline`, such as maze or countdown.",
         )
 
 

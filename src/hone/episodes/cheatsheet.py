@@ -12,8 +12,8 @@ from hone.episodes.single_turn import SingleTurn
 from hone.episodes.templates import PROBLEM, check_template, fill
 
 ASK = (
-    "{problem}\n\nFirst write a short note on how to go about it between <cheatsheet> and </cheatsheet>. Then solve the "
-    "problem with its help."
+    "{problem}\n\nFirst write a short note on how to go about it between <cheatsheet> and </cheatsheet>. Then solve "
+    "the problem with its help."
 )
 
 

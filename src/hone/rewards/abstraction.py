@@ -29,9 +29,10 @@ class AbstractionReward:
     z leaks if an answer from z without the problem was right (the episode's `blind` ones), and with `leak: answer` also
     if z itself is a right solution, or holds the reference answer where the problem's text does not.
 
-    With `mask_bare` the reward of bare solutions is 0, so that their group has no policy gradient and feels the KL alone
-    (Eq. 3). Rollouts of frozen models are not learnt from, nor are blind ones, which count nowhere. An abstraction's
-    verdict has the parts `solved`, `leak`, and `base` where bare solutions were judged; an empty one is worth 0.
+    With `mask_bare` the reward of bare solutions is 0, so that their group has no policy gradient and feels the KL
+    alone (Eq. 3). Rollouts of frozen models are not learnt from, nor are blind ones, which count nowhere. The verdict
+    on an abstraction has the parts `solved`, `leak`, and `base` where bare solutions were judged; an empty one is worth
+    0.
     Source: RLAD (arXiv 2510.02263), section 4.
     """
 
@@ -62,7 +63,9 @@ class AbstractionReward:
             values[(batch.parts == Part.BARE) & ok] = 0.0
         ok &= batch.parts != Part.BLIND
         own = torch.tensor([sampled_by_policy(t) for t in trajectories], dtype=torch.bool)
-        return replace(batch, trajectories=tuple(trajectories), rewards=values, ok=ok, kept=batch.kept & ok & own)
+        return replace(
+            batch, trajectories=tuple(trajectories), rewards=values, ok=ok, kept=batch.kept & ok & own
+        )
 
     def _blindly(self, batch: Batch, owner: torch.Tensor) -> Bool[torch.Tensor, "rollouts"]:
         """Of which abstractions an answer without the problem was right."""

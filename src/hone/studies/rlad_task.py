@@ -1,4 +1,4 @@
-"""RLAD on mazes with the embedded model: an abstraction names the directions of the way in turn, without how far."""
+"""RLAD with the embedded model on the latent-strategy task: an abstraction is the name of a strategy."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from hone.studies.harness import Cell, Result, Results, Study
 SEEDS = (0, 1, 2)
 PROMPTS = {"abstraction_prompt": "{problem}?", "solution_prompt": "{problem}{abstraction}>"}
 EPISODE = {
-    "name": "abstraction", "abstractions": 4, "max_abstraction_length": 12, **PROMPTS,
+    "name": "abstraction", "abstractions": 4, "max_abstraction_length": 2, **PROMPTS,
     "blind_prompt": "{abstraction}>",
 }  # fmt: skip
 COMMON: Mapping[str, Any] = {
-    "task": {"name": "maze", "sizes": 7},
-    "max_completion_length": 24,
-    "problems_per_step": 8,
+    "task": {"name": "strategy", "strategies": 4, "cues": 16},
+    "max_completion_length": 2,
+    "problems_per_step": 16,
     "device": "cpu",
     "eval": {"before": False, "problems": 1, "samples": 1, "samples_during": 1, "k": [1]},
 }
@@ -35,12 +35,13 @@ WARM: Mapping[str, Any] = {
     "method": "sft",
     "episode": {
         "name": "abstraction_demonstration",
-        "mix": {"direct": 0.5, "wandering": 0.3, "wrong": 0.2},
+        "mix": {"direct": 0.25, "wrong": 0.75},  # every strategy alike: nothing says which one is right
         **PROMPTS,
     },
     "num_generations": 1,
-    "max_completion_length": 48,
-    "learning_rate": 1e-3,
+    "learning_rate": 2e-3,
+    "schedule": "cosine",
+    "warmup_steps": 20,
 }
 PLAIN = {"objective": {"name": "ppo_clip", "epsilon": 0.2, "epsilon_high": 0.5}, "reduction": "token_mean"}
 ARMS: Mapping[str, Mapping[str, Any]] = {
@@ -58,28 +59,28 @@ CLAIMS = (
     Claim(
         "T4_rlad",
         "After RLAD the average abstraction helps.",
-        "pass@1 with abstractions (avg) less pass@1 without, held-out mazes",
+        "pass@1 with abstractions (avg) less pass@1 without, held-out problems",
         ">",
         0.0,
     ),
     Claim(
         "T4_plain",
         "After plain training at the same number of sampled tokens abstractions do not help.",
-        "pass@1 with abstractions (avg) less pass@1 without, held-out mazes",
+        "pass@1 with abstractions (avg) less pass@1 without, held-out problems",
         "<",
         0.02,
     ),
     Claim(
         "equal_tokens",
         "At the same number of sampled tokens RLAD with abstractions solves more than plain training without.",
-        "avg after RLAD less w/o after plain training, held-out mazes",
+        "avg after RLAD less w/o after plain training, held-out problems",
         ">",
         0.0,
     ),
     Claim(
         "equal_tries",
         "Four tries, one with each abstraction, solve more after RLAD than four plain tries after plain training.",
-        "S(4, 1) after RLAD less pass@4 without abstractions after plain training, held-out mazes",
+        "S(4, 1) after RLAD less pass@4 without abstractions after plain training, held-out problems",
         ">",
         0.0,
     ),
@@ -89,9 +90,9 @@ CLAIMS = (
 def cells(short: bool) -> list[Cell]:
     """Every arm with every seed."""
     dials = (
-        {"warm_steps": 2, "tokens": 1500, "problems": 8, "samples": 4}
+        {"warm_steps": 2, "tokens": 500, "problems": 8, "samples": 8}
         if short
-        else {"warm_steps": 150, "tokens": 100_000, "problems": 100, "samples": 8}
+        else {"warm_steps": 250, "tokens": 60_000, "problems": 100, "samples": 8}
     )
     return [Cell(arm, seed, dials) for arm in ARMS for seed in (SEEDS[:1] if short else SEEDS)]
 
@@ -149,7 +150,7 @@ def warm_start(seed: int, steps: int) -> Path:
 
 
 def evaluated(model: Path, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Success without, with the average and with the best abstraction of a model on held-out mazes."""
+    """Success without, with the average and with the best abstraction of a model on held-out problems."""
     from hone.core.sampling import SamplingParams
     from hone.engines import choose
     from hone.episodes import Abstraction
@@ -160,13 +161,16 @@ def evaluated(model: Path, seed: int, settings: Mapping[str, Any]) -> dict[str, 
 
     policy = load_policy(str(model), device="cpu")
     engine, _ = choose(policy, "auto")
-    task = make("maze", sizes=7)
+    named = dict(COMMON["task"])
+    task = make(named.pop("name"), **named)
     episode = Abstraction(**{k: v for k, v in EPISODE.items() if k != "name"})
     found = evaluate_abstractions(
         policy, engine, task, build_judge(task, None), SamplingParams(COMMON["max_completion_length"]), episode,
         problems=settings["problems"], samples=settings["samples"], seed=seed,
     ).line  # fmt: skip
-    share = {f"{row['abstractions']}x{row['solutions']}": row["success"]["value"] for row in found["allocation"]}
+    share = {
+        f"{row['abstractions']}x{row['solutions']}": row["success"]["value"] for row in found["allocation"]
+    }
     return {"success": {k: v["value"] for k, v in found["success"].items()}, "allocation": share}
 
 
@@ -205,13 +209,18 @@ def curves(results: Results) -> list[dict[str, Any]]:
 
     def series(arm: str, keys: list[tuple[str, ...]], x: list[float]) -> dict[str, list[float]]:
         found = over_seeds(arm, keys)
-        return {"x": x, "y": [f[0] for f in found], "low": [f[1] for f in found], "high": [f[2] for f in found]}
+        return {
+            "x": x,
+            "y": [f[0] for f in found],
+            "low": [f[1] for f in found],
+            "high": [f[2] for f in found],
+        }
 
     kinds = [("success", name) for name in ("w/o", "avg", "best", "w/o pass@4")]
     shares = [("allocation", name) for name in ("1x8", "2x4", "4x2")]
     return [
         {
-            "title": "Held-out mazes: w/o, avg, best of 4 (an oracle's choice), w/o pass@4",
+            "title": "Held-out problems: w/o, avg, best of 4 (an oracle's choice), w/o pass@4",
             "x": "1 w/o, 2 avg, 3 best (oracle), 4 w/o pass@4",
             "y": "solved",
             "series": {arm: series(arm, kinds, [1.0, 2.0, 3.0, 4.0]) for arm in results},
@@ -228,9 +237,9 @@ def curves(results: Results) -> list[dict[str, Any]]:
 STUDY = Study(
     id="rlad_task",
     method="rlad",
-    title="RLAD on mazes of size 7",
+    title="RLAD on the latent-strategy task",
     scale="sprout",
-    budget="0.1M sampled tokens a run from a warm start of 150 supervised steps, 100 held-out mazes, 3 seeds, 4 arms",
+    budget="60,000 sampled tokens a run after 250 supervised steps, 100 held-out problems, 3 seeds, 4 arms",
     claims=CLAIMS,
     cells=cells,
     run=run,

@@ -108,7 +108,14 @@ def measure(s: Session) -> None:
     charge_evaluation(s.ledger, result.trajectories)
     counts = {"rollouts": s.ledger.rollouts, "sampled_tokens": s.ledger.sampled_tokens}
     weights = weights_line(s.policy, s.engine)
-    line = {"step": s.step, **counts, **weights, **result.line, **with_hints, "time/eval": round(s.seconds["eval"], 4)}
+    line = {
+        "step": s.step,
+        **counts,
+        **weights,
+        **result.line,
+        **with_hints,
+        "time/eval": round(s.seconds["eval"], 4),
+    }
     s.folder.append("eval.jsonl", [line])
     s.has_evaluated(line)
     if ends:
