@@ -29,6 +29,12 @@ def bench(
     ] = "equal",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Tokens of one forward pass of training (16384 unless said).")
+    ] = None,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the decoder layers for training, which takes minutes.")
+    ] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -53,7 +59,8 @@ def bench(
     transformers_logging.disable_progress_bar()
     given: dict[str, Any] = {
         "model": model, "problems": problems, "generations": generations, "prompt": prompt, "completion": completion,
-        "lengths": lengths, "dtype": dtype,
+        "lengths": lengths, "dtype": dtype, "compile": compiled or None,
+        "max_tokens": max_tokens,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value is not None}
     workload = dataclasses.replace(default(device), **chosen)
