@@ -83,7 +83,7 @@ def masked_bare_with_gradient(recipe: Recipe, method: Method) -> RecipeError | N
     return RecipeError(
         "`mask_bare` sets the reward of bare solutions to 0 so that only the KL moves them, and this `credit` still "
         "gives a group of zeros a gradient.",
-        "Use credit that compares within a group (`grpo`, `rloo`, `maxrl`), or set `rewards.mask_bare` to false.",
+        "Use credit that compares within a group (`grpo`, `rloo`, `maxrl`), or set `mask_bare=false`.",
     )
 
 
