@@ -12,20 +12,32 @@ from hone.core.method import Method
 from hone.core.recipe import Choice, Recipe
 from hone.core.registry import Registry, option_types
 from hone.methods import cards
-from hone.rewards import Verifier
+from hone.rewards import AbstractionReward, Verifier
 
 _PIECES: dict[str, dict[str, type]] = {
     "curriculum": {
         "uniform": curricula.Uniform,
+        "by_level": curricula.ByLevel,
         "dynamic_sampling": curricula.DynamicSampling,
         "early_stop": curricula.EarlyStop,
         "variance_optimal": curricula.VarianceOptimal,
         "maxrl_optimal": curricula.MaxrlOptimal,
         "pope": curricula.Pope,
     },
-    "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
-    "rewards": {"verifier": Verifier},
-    "selectors": {"mask_truncated": selectors.MaskTruncated, "zero_variance": selectors.ZeroVariance},
+    "episode": {
+        "single_turn": episodes.SingleTurn,
+        "demonstration": episodes.Demonstration,
+        "abstraction": episodes.Abstraction,
+        "abstraction_demonstration": episodes.AbstractionDemonstration,
+        "cheatsheet": episodes.Cheatsheet,
+    },
+    "rewards": {"verifier": Verifier, "abstraction": AbstractionReward},
+    "selectors": {
+        "mask_truncated": selectors.MaskTruncated,
+        "zero_variance": selectors.ZeroVariance,
+        "helpful": selectors.Helpful,
+        "part": selectors.LearnPart,
+    },
     "credit": {
         "reinforce": credit.Reinforce,
         "rloo": credit.Rloo,
@@ -144,6 +156,7 @@ def build_method(recipe: Recipe) -> Method:
         "num_generations": recipe.num_generations,
         "problems_per_step": recipe.problems_per_step,
         "seed": recipe.seed,
+        "models": tuple(recipe.models),
     }
 
     def one(stage: str, choice: Choice | None) -> Any:

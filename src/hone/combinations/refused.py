@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hone.combinations import guided
+from hone.combinations import abstractions
 from hone.core.errors import RecipeError
 from hone.core.lazy import torch
 from hone.core.method import Method
@@ -384,4 +385,5 @@ REFUSED: tuple[Check, ...] = (
     decay_that_ends_early,
     decay_beyond_zero,
     beyond_memory,
+    *abstractions.CHECKS,
 )

@@ -1,5 +1,6 @@
 """Curricula: which problems next, and how many rollouts each."""
 
+from hone.curricula.by_level import ByLevel
 from hone.curricula.dynamic_sampling import DynamicSampling
 from hone.curricula.early_stop import EarlyStop
 from hone.curricula.maxrl_optimal import MaxrlOptimal
@@ -7,4 +8,12 @@ from hone.curricula.pope import Pope
 from hone.curricula.uniform import Uniform
 from hone.curricula.variance_optimal import VarianceOptimal
 
-__all__ = ["DynamicSampling", "EarlyStop", "MaxrlOptimal", "Pope", "Uniform", "VarianceOptimal"]
+__all__ = [
+    "ByLevel",
+    "DynamicSampling",
+    "EarlyStop",
+    "MaxrlOptimal",
+    "Pope",
+    "Uniform",
+    "VarianceOptimal",
+]

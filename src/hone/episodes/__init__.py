@@ -1,6 +1,9 @@
 """Episodes: how a problem is attempted."""
 
+from hone.episodes.abstraction import Abstraction
+from hone.episodes.abstraction_demonstration import AbstractionDemonstration
+from hone.episodes.cheatsheet import Cheatsheet
 from hone.episodes.demonstration import Demonstration
 from hone.episodes.single_turn import SingleTurn
 
-__all__ = ["Demonstration", "SingleTurn"]
+__all__ = ["Abstraction", "AbstractionDemonstration", "Cheatsheet", "Demonstration", "SingleTurn"]

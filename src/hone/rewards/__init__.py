@@ -1,5 +1,6 @@
 """Rewards: what is worth how much."""
 
+from hone.rewards.abstraction import AbstractionReward as AbstractionReward
 from hone.rewards.callable import CallableReward as CallableReward
 from hone.rewards.judge import CallableJudge as CallableJudge
 from hone.rewards.judge import TaskJudge as TaskJudge
