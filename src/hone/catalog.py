@@ -12,18 +12,20 @@ from hone.core.method import Method
 from hone.core.recipe import Choice, Recipe
 from hone.core.registry import Registry, option_types
 from hone.methods import cards
-from hone.rewards import Verifier
+from hone.rewards import FixedMajority, Majority, Verifier
 
 _PIECES: dict[str, dict[str, type]] = {
     "curriculum": {
         "uniform": curricula.Uniform,
+        "base_votes": curricula.BaseVotes,
+        "test_time": curricula.TestTime,
         "dynamic_sampling": curricula.DynamicSampling,
         "early_stop": curricula.EarlyStop,
         "variance_optimal": curricula.VarianceOptimal,
         "maxrl_optimal": curricula.MaxrlOptimal,
     },
     "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
-    "rewards": {"verifier": Verifier},
+    "rewards": {"verifier": Verifier, "majority": Majority, "fixed_majority": FixedMajority},
     "selectors": {"mask_truncated": selectors.MaskTruncated, "zero_variance": selectors.ZeroVariance},
     "credit": {
         "reinforce": credit.Reinforce,
@@ -143,6 +145,7 @@ def build_method(recipe: Recipe) -> Method:
         "num_generations": recipe.num_generations,
         "problems_per_step": recipe.problems_per_step,
         "seed": recipe.seed,
+        "eval_problems": recipe.eval.problems,
     }
 
     def one(stage: str, choice: Choice | None) -> Any:

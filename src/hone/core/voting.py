@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hone.core.lazy import torch
 from hone.core.packed import segment_max, segment_size, segment_sum
+from hone.core.problem import Task, Verdict
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
@@ -57,6 +58,14 @@ def identities(equality: Equality, answers: Sequence[Any]) -> Int[torch.Tensor, 
         if answers[cluster[0]] is not None:
             out[cluster] = number
     return out
+
+
+def answers_of(verdicts: Sequence[Verdict], texts: Sequence[str], task: Task) -> list[Any]:
+    """The answer that each text gives, as its judge has parsed it, or else the task; None where there is none."""
+    return [
+        verdict.answer if verdict.answer is not None else task.parse(text)
+        for verdict, text in zip(verdicts, texts, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)

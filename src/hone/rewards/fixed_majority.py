@@ -9,8 +9,8 @@ from hone.core.batch import Batch
 from hone.core.errors import RewardError
 from hone.core.lazy import torch
 from hone.core.stages import Context, Judge
-from hone.core.voting import STORED
-from hone.rewards.reading import answers_of, judged, spread_metrics, with_rewards
+from hone.core.voting import STORED, answers_of
+from hone.rewards.reading import judged, spread_metrics, with_rewards
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class FixedMajority:
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with rewards and `srt/` metrics."""
         verdicts = await judged(batch, context)
-        answers = answers_of(verdicts, [t.text for t in batch.trajectories], context)
+        answers = answers_of(verdicts, [t.text for t in batch.trajectories], context.task)
         problems = {t.problem.id: t.problem for t in batch.trajectories}
         texts = [_stored(p.meta, p.id) for p in problems.values()]
         asked = await context.judge.score(list(problems.values()), texts, {"global_step": context.noise.step})
-        labels = dict(zip(problems, answers_of(asked, texts, context), strict=True))
+        labels = dict(zip(problems, answers_of(asked, texts, context.task), strict=True))
         for name, text in zip(labels, texts):
             if labels[name] is None:
                 raise RewardError(

@@ -13,8 +13,8 @@ from hone.core.options import require
 from hone.core.packed import compact
 from hone.core.problem import Verdict
 from hone.core.stages import Context, Judge
-from hone.core.voting import Votes, identities, vote
-from hone.rewards.reading import answers_of, judged, spread_metrics, with_rewards
+from hone.core.voting import Votes, answers_of, identities, vote
+from hone.rewards.reading import judged, spread_metrics, with_rewards
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int
@@ -48,7 +48,7 @@ class Majority:
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with the rewards of the vote and `srt/` metrics."""
         verdicts = await judged(batch, context)
-        answers = answers_of(verdicts, [t.text for t in batch.trajectories], context)
+        answers = answers_of(verdicts, [t.text for t in batch.trajectories], context.task)
         groups, count = compact(batch.groups)
         votes = vote(identities_within(context.judge, answers, groups, count), groups, count)
         labelled = self.labelled(votes)

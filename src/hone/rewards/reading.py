@@ -29,12 +29,6 @@ async def judged(batch: Batch, context: Context) -> list[Verdict]:
     return [t.verdict or next(new) for t in batch.trajectories]
 
 
-def answers_of(verdicts: Sequence[Verdict], texts: Sequence[str], context: Context) -> list[Any]:
-    """The answer that each text gives, as the judge has parsed it, or else the task; None where there is none."""
-    found = [v.answer if v.answer is not None else context.task.parse(t) for v, t in zip(verdicts, texts, strict=True)]
-    return list(found)
-
-
 def with_rewards(
     batch: Batch,
     verdicts: Sequence[Verdict],
@@ -52,9 +46,7 @@ def with_rewards(
         for v, a, r in zip(verdicts, answers, rewards.tolist(), strict=True)
     ]
     out = with_verdicts(batch, made)
-    return replace(
-        out, kept=out.kept & learnt, extra_metrics={**batch.extra_metrics, **metrics}
-    )
+    return replace(out, kept=out.kept & learnt, readings={**batch.readings, **metrics})
 
 
 def spread_metrics(
