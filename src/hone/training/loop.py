@@ -111,6 +111,7 @@ def measure(s: Session) -> None:
     line = {"step": s.step, **counts, **weights, **result.line, "time/eval": round(s.seconds["eval"], 4)}
     s.folder.append("eval.jsonl", [line])
     s.has_evaluated(line)
+    s.guards.evaluated(sum(line["rates"]) / len(line["rates"]))
     if ends:
         s.folder.append("samples.jsonl", sample_lines(result, s.step, settings.keep_samples))
     s.progress.evaluation(line)
