@@ -45,8 +45,8 @@ def labels_that_are_hidden(recipe: Recipe, method: Method) -> RecipeError | None
     if not _hides_labels(method) or "verdicts" not in method.curriculum.needs:
         return None
     return RecipeError(
-        f"`curriculum: {_name(recipe.curriculum)}` goes by the verdicts of what was sampled, and those read the labels that "
-        "the rewards of this recipe do without.",
+        f"`curriculum: {_name(recipe.curriculum)}` goes by the verdicts of what was sampled, and those read "
+        "the labels that the rewards of this recipe do without.",
         "Use `curriculum: uniform`, or `rewards.keep_fraction`, which draws by the majority's share.",
     )
 
@@ -57,13 +57,14 @@ def training_on_the_test(recipe: Recipe, method: Method) -> RecipeError | None:
         return None
     if not _hides_labels(method):
         return RecipeError(
-            f"`curriculum: {_name(recipe.curriculum)}` trains on the problems of the evaluation, and the rewards of this "
-            "recipe read their labels.",
+            f"`curriculum: {_name(recipe.curriculum)}` trains on the problems of the evaluation, and the rewards "
+            "of this recipe read their labels.",
             "Set `rewards: [majority]`, or `curriculum: uniform`.",
         )
     if recipe.eval.task is not None:
         return RecipeError(
-            f"`curriculum: {_name(recipe.curriculum)}` trains on the test split of `task`, and `eval.task` evaluates another.",
+            f"`curriculum: {_name(recipe.curriculum)}` trains on the test split of `task`, and `eval.task` "
+            "evaluates another.",
             "Leave `eval.task` out.",
         )
     return None

@@ -135,7 +135,7 @@ class CollapseGuard(Guard):
 
     mode_share: float = Field(0.5, gt=0, le=1, description="of all prompts' answers, that one answer has")
     information: float = Field(0.9, gt=0, le=1, description="of its highest: I(prompt; answer), in nats")
-    window: int = Field(10, ge=1, description="steps whose mean information is looked at")
+    window: int = Field(20, ge=1, description="steps whose mean information is looked at")
     evaluations: int = Field(3, ge=1, description="evaluations in a row without a better pass rate")
     rise: float = Field(0.05, gt=0, le=1, description="of the mean majority, since the best evaluation")
 

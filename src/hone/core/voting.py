@@ -81,9 +81,7 @@ class Votes:
     votes: Int[torch.Tensor, "groups"]
 
 
-def vote(
-    answers: Int[torch.Tensor, "rollouts"], groups: Int[torch.Tensor, "rollouts"], count: int
-) -> Votes:
+def vote(answers: Int[torch.Tensor, "rollouts"], groups: Int[torch.Tensor, "rollouts"], count: int) -> Votes:
     """The majority answer of each of `count` groups, `groups` in 0..count-1; of equal counts, the first to appear wins.
 
     `answers` are identities within a group, not negative; `ABSTAINS` has no vote and never wins.
@@ -109,8 +107,8 @@ def vote(
 
 @dataclass(frozen=True)
 class Spread:
-    """How answers spread over prompts, every prompt weighing the same. `mode_share` is the largest share that one answer
-    has of them all, in [0, 1]; `information` is I(prompt; answer) and `entropy` H(answer | prompt), in nats.
+    """How answers spread over prompts, every prompt weighing the same. `mode_share` is the largest share that one
+    answer has of them all, in [0, 1]; `information` is I(prompt; answer) and `entropy` H(answer | prompt), in nats.
     """
 
     mode_share: float

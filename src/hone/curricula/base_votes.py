@@ -39,14 +39,16 @@ class BaseVotes:
 
     def __post_init__(self) -> None:
         require("curriculum.pool", self.pool, self.pool is None or self.pool >= 1, "1 or more")
-        require("curriculum.samples", self.samples, self.samples >= 3, "3 or more: two answers are no majority")
+        require(
+            "curriculum.samples", self.samples, self.samples >= 3, "3 or more: two answers are no majority"
+        )
         require("curriculum.keep", self.keep, 0 < self.keep <= 1, "above 0 and at most 1")
 
     def init(self, task: Task, seed: int) -> State:
         """No votes yet. RecipeError for a task without end and no `pool`."""
         if task.size("train") is None and self.pool is None:
             raise RecipeError(
-                f"`curriculum: base_votes` lets the starting model vote on every problem, and `{task.name}` has no end.",
+                f"`curriculum: base_votes` lets a model vote on every problem, and `{task.name}` has no end.",
                 "Set `curriculum.pool` to a number of problems.",
             )
         return {"votes": None}

@@ -14,7 +14,7 @@ from hone.curricula.uniform import Uniform
 class TestTime(Uniform):
     """The first `eval_problems` of the test split, every one once an epoch in a new order; as many as are evaluated.
 
-    Whoever chooses it allows training on the evaluation's problems; it is refused beside rewards that read their labels.
+    Whoever chooses it allows training on the evaluation's problems; it is refused beside rewards that read labels.
     Source: Shafayat et al. 2025 (arXiv 2505.21444), section on test-time training.
     """
 

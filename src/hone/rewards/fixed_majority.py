@@ -40,7 +40,10 @@ class FixedMajority:
                     f"Leave the problem out, or mend its `{STORED}`.",
                 )
         rewards = torch.tensor(
-            [float(equal(context.judge, labels[t.problem.id], a)) for t, a in zip(batch.trajectories, answers)],
+            [
+                float(equal(context.judge, labels[t.problem.id], a))
+                for t, a in zip(batch.trajectories, answers)
+            ],
             dtype=torch.float64,
         )
         right = [v.reward >= 1 for v in asked if v.reward is not None]

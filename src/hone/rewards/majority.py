@@ -43,7 +43,9 @@ class Majority:
 
     def __post_init__(self) -> None:
         require("rewards.threshold", self.threshold, 0 <= self.threshold <= 1, "a share, from 0 to 1")
-        require("rewards.keep_fraction", self.keep_fraction, 0 < self.keep_fraction <= 1, "above 0 and at most 1")
+        require(
+            "rewards.keep_fraction", self.keep_fraction, 0 < self.keep_fraction <= 1, "above 0 and at most 1"
+        )
 
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with the rewards of the vote and `srt/` metrics."""

@@ -159,7 +159,11 @@ def _words(record: Mapping[str, Any]) -> str:
     return (
         f"looked at {counts[0]} training and {counts[1]} held-out problems: the longest takes {longest:,} of "
         f"{record['prompts']['context']:,} tokens with its answer, {both} in both"
-        + (": the run trains on them, without their labels, as its curriculum says" if overlap["asked_for"] else "")
+        + (
+            ": the run trains on them, without their labels, as its curriculum says"
+            if overlap["asked_for"]
+            else ""
+        )
     )
 
 

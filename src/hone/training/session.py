@@ -221,7 +221,9 @@ class Session:
     def _stop_early(self, best: Best | None) -> None:
         """Say that the run ends here, and which checkpoint is the best."""
         assert best is not None  # there is something to be no better than
-        self.record({"step": self.step, "event": "stopped_early", "best_step": best.step, best.metric: best.value})
+        self.record(
+            {"step": self.step, "event": "stopped_early", "best_step": best.step, best.metric: best.value}
+        )
         self.progress.note(
             f"stopped early: {best.worse} evaluations in a row were no better than that of step {best.step} "
             f"(`{best.metric}` {best.value:.3g}), whose checkpoint stays; `final/` is the model of step {self.step}"

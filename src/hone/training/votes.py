@@ -43,10 +43,14 @@ def cast_votes(s: Session) -> None:
     s.curriculum_state = curriculum.with_votes(s.curriculum_state, votes)
     kept = {index for index, *_ in s.curriculum_state["votes"]}
     if s.folder.path.is_dir():
-        lines = [{**vars(v), "problem": row[0].problem.id, "kept": v.index in kept} for v, row in zip(votes, rows)]
+        lines = [
+            {**vars(v), "problem": row[0].problem.id, "kept": v.index in kept} for v, row in zip(votes, rows)
+        ]
         write_whole(s.folder.path / FILE, json.dumps(lines, indent=1) + "\n")
     mean = sum(v.frequency for v in votes) / len(votes)
-    s.progress.note(f"{len(kept):,} of {len(votes):,} problems are trained on; the mean majority is {mean:.0%}")
+    s.progress.note(
+        f"{len(kept):,} of {len(votes):,} problems are trained on; the mean majority is {mean:.0%}"
+    )
 
 
 def vote_of(task: Task, judge: Judge, index: int, answers: Sequence[Trajectory]) -> BaseVote:

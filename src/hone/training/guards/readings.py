@@ -63,7 +63,9 @@ class Past:
     information: list[float] = field(default_factory=list)  # of the last steps
     most_information: float | None = None  # the highest mean over a window of steps
     majority: float | None = None  # of the last step
-    labelled: list[list[float]] = field(default_factory=list)  # of each evaluation: pass rate, majority before it
+    labelled: list[list[float]] = field(
+        default_factory=list
+    )  # of each evaluation: pass rate, majority before it
 
     def state(self) -> dict[str, Any]:
         """JSON values, sharing nothing with what goes on changing."""
