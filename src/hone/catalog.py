@@ -12,12 +12,14 @@ from hone.core.method import Method
 from hone.core.recipe import Choice, Recipe
 from hone.core.registry import Registry, option_types
 from hone.methods import cards
-from hone.rewards import AbstractionReward, Verifier
+from hone.rewards import AbstractionReward, FixedMajority, Majority, Verifier
 
 _PIECES: dict[str, dict[str, type]] = {
     "curriculum": {
         "uniform": curricula.Uniform,
         "by_level": curricula.ByLevel,
+        "base_votes": curricula.BaseVotes,
+        "test_time": curricula.TestTime,
         "dynamic_sampling": curricula.DynamicSampling,
         "early_stop": curricula.EarlyStop,
         "variance_optimal": curricula.VarianceOptimal,
@@ -31,7 +33,12 @@ _PIECES: dict[str, dict[str, type]] = {
         "abstraction_demonstration": episodes.AbstractionDemonstration,
         "cheatsheet": episodes.Cheatsheet,
     },
-    "rewards": {"verifier": Verifier, "abstraction": AbstractionReward},
+    "rewards": {
+        "verifier": Verifier,
+        "abstraction": AbstractionReward,
+        "majority": Majority,
+        "fixed_majority": FixedMajority,
+    },
     "selectors": {
         "mask_truncated": selectors.MaskTruncated,
         "zero_variance": selectors.ZeroVariance,
@@ -157,6 +164,7 @@ def build_method(recipe: Recipe) -> Method:
         "problems_per_step": recipe.problems_per_step,
         "seed": recipe.seed,
         "models": tuple(recipe.models),
+        "eval_problems": recipe.eval.problems,
     }
 
     def one(stage: str, choice: Choice | None) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hone.combinations import guided
 from hone.combinations import abstractions
+from hone.combinations.label_free import WITHOUT_LABELS
 from hone.core.errors import RecipeError
 from hone.core.lazy import torch
 from hone.core.method import Method
@@ -386,4 +387,5 @@ REFUSED: tuple[Check, ...] = (
     decay_beyond_zero,
     beyond_memory,
     *abstractions.CHECKS,
+    *WITHOUT_LABELS,
 )

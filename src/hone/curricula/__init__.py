@@ -5,6 +5,8 @@ from hone.curricula.dynamic_sampling import DynamicSampling
 from hone.curricula.early_stop import EarlyStop
 from hone.curricula.maxrl_optimal import MaxrlOptimal
 from hone.curricula.pope import Pope
+from hone.curricula.base_votes import BaseVotes
+from hone.curricula.test_time import TestTime
 from hone.curricula.uniform import Uniform
 from hone.curricula.variance_optimal import VarianceOptimal
 
@@ -14,6 +16,8 @@ __all__ = [
     "EarlyStop",
     "MaxrlOptimal",
     "Pope",
+    "BaseVotes",
+    "TestTime",
     "Uniform",
     "VarianceOptimal",
 ]
