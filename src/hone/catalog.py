@@ -12,7 +12,7 @@ from hone.core.method import Method
 from hone.core.recipe import Choice, Recipe
 from hone.core.registry import Registry, option_types
 from hone.methods import cards
-from hone.rewards import Verifier
+from hone.rewards import LengthPenalty, Progress, TerminationBaseline, Verifier
 
 _PIECES: dict[str, dict[str, type]] = {
     "curriculum": {
@@ -22,9 +22,24 @@ _PIECES: dict[str, dict[str, type]] = {
         "variance_optimal": curricula.VarianceOptimal,
         "maxrl_optimal": curricula.MaxrlOptimal,
     },
-    "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
-    "rewards": {"verifier": Verifier},
-    "selectors": {"mask_truncated": selectors.MaskTruncated, "zero_variance": selectors.ZeroVariance},
+    "episode": {
+        "single_turn": episodes.SingleTurn,
+        "demonstration": episodes.Demonstration,
+        "thinking": episodes.Thinking,
+        "continuation": episodes.Continuation,
+    },
+    "rewards": {
+        "verifier": Verifier,
+        "progress": Progress,
+        "termination_baseline": TerminationBaseline,
+        "length_penalty": LengthPenalty,
+    },
+    "selectors": {
+        "mask_truncated": selectors.MaskTruncated,
+        "zero_variance": selectors.ZeroVariance,
+        "most_progress": selectors.MostProgress,
+        "continuations": selectors.Continuations,
+    },
     "credit": {
         "reinforce": credit.Reinforce,
         "rloo": credit.Rloo,

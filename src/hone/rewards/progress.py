@@ -69,4 +69,4 @@ class Progress:
             "mrt/episodes": episodes / max(1, len(batch.trajectories)),
             "mrt/unmeasured": float(unmeasured),
         }
-        return replace(batch, local_advantages=local, extra_metrics={**batch.extra_metrics, **metrics})
+        return replace(batch, local_advantages=local, readings={**batch.readings, **metrics})

@@ -60,5 +60,5 @@ class TerminationBaseline:
             rewards=rewards,
             ok=ok & ~lost,
             kept=batch.kept & ~lost,
-            extra_metrics={**batch.extra_metrics, **metrics},
+            readings={**batch.readings, **metrics},
         )
