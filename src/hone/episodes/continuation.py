@@ -1,4 +1,4 @@
-"""The continuation episode: from a place inside the policy's own thinking, half of the rollouts answer, half think on."""
+"""The continuation episode: from inside the policy's own thinking, half of the rollouts answer, half think on."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import ClassVar
 from hone.core.errors import RecipeError
 from hone.core.noise import uniforms
 from hone.core.options import require
-from hone.core.stages import Context, Request, Sampled
+from hone.core.stages import Context, Request
 from hone.core.trajectory import Segment, Trajectory
 from hone.episodes.forcing import FORCE, Forcing, Place, places_of
-from hone.episodes.segmentation import Segmentation
+from hone.episodes.segmentation import ONLINE, Segmentation
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,13 @@ class Continuation:
     From there `count` rollouts begin: the first half, rounded down, is made to answer by `force` (label `terminated`),
     the others go on thinking, within the length that the whole trace had. The prefix is an observation: it carries no
     loss, because it is the policy's of before. `rewards: termination_baseline` credits what thinking on adds to
-    answering; without it credit compares all rollouts of the group. `selectors: continuations` leaves the answers out of
-    the loss. `close`, `split` and `answer_tokens` are those of `episode: thinking`. Raises RecipeError for one rollout.
+    answering; without it credit compares all rollouts of the group. `selectors: continuations` leaves the answers out
+    of the loss. `close`, `split` and `answer_tokens` are those of `episode: thinking`. RecipeError for one rollout.
     """
 
     close: str = "</think>"
     force: str = FORCE
-    split: Segmentation = Segmentation(episodes=6)
+    split: Segmentation = ONLINE
     answer_tokens: int | None = None
 
     samples: ClassVar[bool] = True
@@ -62,17 +62,12 @@ class Continuation:
                 "terminated": int(i < answers),
             }  # fmt: skip
             text = place.text + said + context.decode(sampled.segment.tokens)
-            out.append(
-                Trajectory(
-                    request.problem,
-                    sampled.segment,
-                    text,
-                    sampled.finish_reason,
-                    labels,
-                    readings={"prefix_tokens": (float(place.tokens),)},
-                    aside=(trace,) if i == 0 and trace is not None else (),
-                )  # fmt: skip
-            )
+            trajectory = Trajectory(
+                request.problem, sampled.segment, text, sampled.finish_reason, labels,
+                readings={"prefix_tokens": (float(place.tokens),)},
+                aside=(trace,) if i == 0 and trace is not None else (),
+            )  # fmt: skip
+            out.append(trajectory)
         return out
 
     async def _prefix(self, request: Request, context: Context) -> tuple[Place, Segment | None]:
@@ -92,5 +87,5 @@ class Continuation:
         chosen = starts[int(chance * len(starts))]
         if chosen.tokens == 0:
             return chosen, trace
-        tokens = sampled.segment.tokens[: chosen.tokens]
-        return Place(Segment(tokens, "observation", prompt), chosen.tokens, chosen.text), trace
+        prefix = Segment(sampled.segment.tokens[: chosen.tokens], "observation", prompt)
+        return Place(prefix, chosen.tokens, chosen.text), trace

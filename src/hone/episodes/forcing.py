@@ -49,7 +49,7 @@ class Answers:
 
 @dataclass(frozen=True)
 class Forcing:
-    """How answers are forced: `force` is said, then `branches` answers of at most `answer_tokens` tokens are sampled."""
+    """How answers are forced: `force` is said, then `branches` answers of at most `answer_tokens` are sampled."""
 
     force: str
     branches: int

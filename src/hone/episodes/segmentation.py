@@ -62,13 +62,16 @@ class Segmentation:
         return tuple(found[: self.episodes - 1][self.merge - 1 :: self.merge])
 
     def _at_markers(self, text: str) -> list[int]:
-        starts = [0, *(m.end() for m in _BLANK.finditer(text) if 0 < m.start() and m.end() < len(text))]
+        starts = [0, *(m.end() for m in _BLANK.finditer(text) if m.start() > 0 and m.end() < len(text))]
         found, last = [], 0
         for index, start in enumerate(starts):
             if index - last >= self.paragraphs and _begins(text, start, self.markers):
                 found.append(start)
                 last = index
         return found
+
+
+ONLINE = Segmentation(episodes=6)  # of a training trace, at most: the authors' later online recipe
 
 
 def _after_matches(text: str, separator: str) -> list[int]:

@@ -1,4 +1,4 @@
-"""The thinking episode: whole traces of the policy, with answers forced at the end of every episode of their thinking."""
+"""The thinking episode: whole traces of the policy, and answers forced at the end of each episode of their thinking."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ from hone.core.options import require
 from hone.core.stages import Context, Request, Sampled
 from hone.core.trajectory import Segment, Trajectory
 from hone.episodes.forcing import FORCE, WORDS, Answers, Forcing, Place, places_of, think_on
-from hone.episodes.segmentation import Segmentation
-
-ONLINE = Segmentation(episodes=6)
+from hone.episodes.segmentation import ONLINE, Segmentation
 
 
 @dataclass(frozen=True)
@@ -38,8 +36,8 @@ class Thinking:
     thinking, and has at most `answer_tokens` tokens (None: as many as a trace). The verdict on it is on the text of the
     thinking so far, `force` and the answer.
 
-    Trajectories are the traces, with readings for `rewards: progress` and for evaluation: `episode_starts` (tokens before
-    each episode, and where thinking ends), and at each of those places `forced_success` (mean reward) and
+    Trajectories are the traces, with readings for `rewards: progress` and for evaluation: `episode_starts` (tokens
+    before each episode, and where thinking ends), and at each of those places `forced_success` (mean reward) and
     `forced_tokens` (tokens up to there and of an answer). Forced answers are charged but are no trajectories, unless
     `keep_answers`: then they come after the traces, each place a part of its own, with the labels `terminated`, `trace`
     and `place`, and the policy that answers is trained too.
@@ -47,8 +45,8 @@ class Thinking:
     `extend` (for evaluation) is how often a continuation of `words` is put where the thinking would have ended, each
     followed by at most `extend_tokens` tokens: `extended_success` and `extended_tokens` are the readings there.
 
-    With `trim` a trace ends at the first place where its forced success is highest, with `close` and a right answer that
-    was forced there: the self-training form, for `objective: supervised` with `selectors: most_progress`.
+    With `trim` a trace ends at the first place where its forced success is highest, with `close` and a right answer
+    that was forced there: the self-training form, for `objective: supervised` with `selectors: most_progress`.
     """
 
     close: str = "</think>"

@@ -1,4 +1,4 @@
-"""Progress: what each episode of a thinking trace adds to the success of answering at once, as credit of its own tokens."""
+"""Progress: what each episode of a thinking adds to the success of answering at once, as credit of its own tokens."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def episode_progress(success: Float[torch.Tensor, "... places"]) -> Float[torch.
 class Progress:
     """`alpha` times an episode's progress, as a local advantage of the tokens of that episode and of no others.
 
-    It reads what `episode: thinking` has measured: `episode_starts` (token places that rise, the first 0, the last where
-    thinking ends) and `forced_success` there. Tokens after the thinking have the outcome's advantage alone. An episode
-    whose success could not be measured at one of its ends has none, and is counted in `mrt/unmeasured`.
-    RewardError for trajectories without readings.
+    It reads what `episode: thinking` has measured: `episode_starts` (token places that rise, the first 0, the last
+    where thinking ends) and `forced_success` there. Tokens after the thinking, and those of forced answers, have the
+    outcome's advantage alone. An episode whose success could not be measured at one of its ends has no progress, and is
+    counted in `mrt/unmeasured`. RewardError for traces without readings.
     """
 
     alpha: float = 1.0
@@ -48,6 +48,8 @@ class Progress:
         ends = torch.cumsum(batch.lengths, 0)
         totals, episodes, unmeasured = [], 0, 0
         for trajectory, length, end in zip(batch.trajectories, batch.lengths.tolist(), ends.tolist()):
+            if trajectory.labels.get("terminated"):
+                continue
             if SUCCESS not in trajectory.readings:
                 raise RewardError(
                     "`rewards: progress` found a rollout whose episodes were not measured.",
@@ -66,7 +68,7 @@ class Progress:
             local = local + batch.local_advantages
         metrics = {
             "mrt/progress": float(torch.stack(totals).nanmean()) if totals else 0.0,
-            "mrt/episodes": episodes / max(1, len(batch.trajectories)),
+            "mrt/episodes": episodes / max(1, len(totals)),
             "mrt/unmeasured": float(unmeasured),
         }
         return replace(batch, local_advantages=local, readings={**batch.readings, **metrics})

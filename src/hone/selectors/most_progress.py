@@ -15,7 +15,7 @@ class MostProgress:
     """Of each group, the `keep` rollouts with a reward of 1 whose forced success rose most from beginning to end.
 
     A trace without progress is never kept: one that answers as well at once has nothing to teach. Ties go to the
-    earlier rollout. With `episode: {name: thinking, trim: true}` traces end with the last episode that made progress.
+    earlier rollout; forced answers are never kept. With `episode: {name: thinking, trim: true}` traces end with the last episode that made progress.
     RewardError for rollouts whose episodes were not measured.
     """
 
@@ -28,6 +28,8 @@ class MostProgress:
         """Narrow `kept`."""
         ranked: dict[int, list[tuple[float, int]]] = {}
         for i, trajectory in enumerate(batch.trajectories):
+            if trajectory.labels.get("terminated"):
+                continue
             success = trajectory.readings.get("forced_success")
             if success is None:
                 raise RewardError(
