@@ -15,7 +15,8 @@ class MostProgress:
     """Of each group, the `keep` rollouts with a reward of 1 whose forced success rose most from beginning to end.
 
     A trace without progress is never kept: one that answers as well at once has nothing to teach. Ties go to the
-    earlier rollout; forced answers are never kept. With `episode: {name: thinking, trim: true}` traces end with the last episode that made progress.
+    earlier rollout; forced answers are never kept. With `trim: true` of `episode: thinking` traces end with the last
+    episode that made progress.
     RewardError for rollouts whose episodes were not measured.
     """
 
