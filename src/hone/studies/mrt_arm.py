@@ -1,5 +1,4 @@
-"""MRT on the hidden arm: success after every test, under outcome reward, progress, a length penalty and the terminate-now
-baseline."""
+"""MRT on the hidden arm: success after every test, under four ways to credit it."""
 
 from __future__ import annotations
 

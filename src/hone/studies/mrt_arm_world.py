@@ -6,7 +6,7 @@ Axes: S seeds, B rollouts, A arms, T tests at most, F features of an arm.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -22,7 +22,7 @@ FEATURES = 4
 class World:
     """The secret is drawn from a prior that a problem shows; a test of an arm says yes or no, and lies at rate `noise`.
 
-    The prior is a softmax of `sharpness` times standard normal numbers. A policy is trained with `budget` tests at most.
+    The prior is a softmax of `sharpness` times standard normal numbers. Training allows `budget` tests.
     """
 
     arms: int
@@ -111,18 +111,13 @@ def _draw(logits: Tensor, generator: torch.Generator) -> Tensor:
     return (logits - torch.log(-torch.log(noise))).argmax(-1)
 
 
-def test_arm(world: World, state: State, arm: Tensor, live: Tensor, generator: torch.Generator) -> State:
+def tested(world: World, state: State, arm: Tensor, live: Tensor, generator: torch.Generator) -> State:
     """The state after testing `arm[S, B]`, where `live`."""
     lies = torch.rand(arm.shape, generator=generator) < world.noise
     yes = (arm == state.secret) ^ lies
     hit = torch.nn.functional.one_hot(arm, world.arms) * live[..., None]
     net = state.net + hit * torch.where(yes, 1.0, -1.0)[..., None]
-    return replace_state(state, net=net, count=state.count + hit, tests=state.tests + live)
-
-
-def replace_state(state: State, **changed: Tensor) -> State:
-    """The state with other values."""
-    return state._replace(**changed)
+    return state._replace(net=net, count=state.count + hit, tests=state.tests + live)
 
 
 @torch.no_grad()
@@ -148,7 +143,7 @@ def roll(
         alive.append(live)
         actions.append(action)
         live = live & (action < world.arms)
-        state = test_arm(world, state, action.clamp(max=world.arms - 1), live, generator)
+        state = tested(world, state, action.clamp(max=world.arms - 1), live, generator)
         success.append(answer_success(world, state))
     return Trace(
         torch.stack(seen, 2), torch.stack(actions, 2), torch.stack(alive, 2), torch.stack(success, 2), state
@@ -204,7 +199,7 @@ def prefixes(
     # What each test said is the step by which the net answers of its arm changed.
     net = torch.cat([trace.features[..., 1], trace.last.net[:, :, None]], 2)
     said = (net[:, :, 1:] - net[:, :, :-1]) * kept[..., None]
-    state = replace_state(start, net=said.sum(2), count=hits.sum(2), tests=kept.sum(2))
+    state = start._replace(net=said.sum(2), count=hits.sum(2), tests=kept.sum(2))
     return state, float(made.sum(1).mean())
 
 
