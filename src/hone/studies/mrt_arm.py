@@ -186,10 +186,9 @@ def statistics(results: Results) -> Mapping[str, np.ndarray]:
         out["T4 solved"] = found["solved"]
         out["T4 unsolved"] = np.abs(found["unsolved"] - found["gain"])
     if {"tight/outcome", "tight/mrt"} <= set(got):
-        outcome, mrt = got["tight/outcome"], got["tight/mrt"]
-        growth = [arm["forced"][:, -1] - arm["natural"][:, -1] for arm in (mrt, outcome)]
-        out["T5 growth"] = growth[0] - growth[1]
-        out["T5 level"] = mrt["forced"][:, -1] - outcome["forced"][:, -1]
+        level = got["tight/mrt"]["forced"][:, -1] - got["tight/outcome"]["forced"][:, -1]
+        out["T5 level"] = level
+        out["T5 growth"] = level - (got["tight/mrt"]["natural"] - got["tight/outcome"]["natural"])[:, -1]
     return out
 
 

@@ -44,12 +44,12 @@ class World:
 
 
 class State(NamedTuple):
-    """What is known: `net[S, B, A]` yes less no, `count[S, B, A]` tests, `tests[S, B]` in all."""
+    """What is known: `net[S, B, A]` yes less no, `often[S, B, A]` tests, `tests[S, B]` in all."""
 
     prior: Tensor
     secret: Tensor
     net: Tensor
-    count: Tensor
+    often: Tensor
     tests: Tensor
 
     def take(self, index: Tensor) -> State:
@@ -81,7 +81,7 @@ def answer_success(world: World, state: State) -> Tensor:
 def features(world: World, state: State) -> Tensor:
     """`[S, B, A, F]`: log-prior, net answers and tests of an arm, and the share of the budget that is used."""
     used = (state.tests / world.budget)[..., None].expand_as(state.prior)
-    return torch.stack([state.prior / world.sharpness, state.net, state.count, used], -1)
+    return torch.stack([state.prior / world.sharpness, state.net, state.often, used], -1)
 
 
 class Policies:
@@ -117,7 +117,7 @@ def tested(world: World, state: State, arm: Tensor, live: Tensor, generator: tor
     yes = (arm == state.secret) ^ lies
     hit = torch.nn.functional.one_hot(arm, world.arms) * live[..., None]
     net = state.net + hit * torch.where(yes, 1.0, -1.0)[..., None]
-    return state._replace(net=net, count=state.count + hit, tests=state.tests + live)
+    return state._replace(net=net, often=state.often + hit, tests=state.tests + live)
 
 
 @torch.no_grad()
@@ -199,7 +199,7 @@ def prefixes(
     # What each test said is the step by which the net answers of its arm changed.
     net = torch.cat([trace.features[..., 1], trace.last.net[:, :, None]], 2)
     said = (net[:, :, 1:] - net[:, :, :-1]) * kept[..., None]
-    state = start._replace(net=said.sum(2), count=hits.sum(2), tests=kept.sum(2))
+    state = start._replace(net=said.sum(2), often=hits.sum(2), tests=kept.sum(2))
     return state, float(made.sum(1).mean())
 
 
