@@ -64,8 +64,8 @@ def test_progress_telescopes(trace):
 
 
 def test_credit_of_an_episode_against_enumerated_progress():
-    """T1: with the sampler's prefixes, an episode's own progress as its credit ascends the expected progress of the next
-    episode after every prefix, weighed by how often the sampler gets there, and nothing else."""
+    """T1: with the sampler's prefixes, an episode's own progress as its credit ascends the expected progress of the
+    next episode after every prefix, weighed by how often the sampler gets there, and nothing else."""
     theta = parameters()
     old = theta.detach().clone()
     expected = torch.zeros((), dtype=torch.float64)

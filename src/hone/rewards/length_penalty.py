@@ -9,6 +9,7 @@ from hone.core.batch import Batch
 from hone.core.lazy import torch
 from hone.core.options import require
 from hone.core.packed import compact, segment_constant, segment_mean, segment_std
+from hone.core.rewarded import pass_rate
 from hone.core.stages import Context
 
 if TYPE_CHECKING:
@@ -59,4 +60,4 @@ class LengthPenalty:
         rewards = batch.rewards.clone()
         ok = batch.ok
         rewards[ok] = length_penalised(rewards[ok], batch.lengths[ok], batch.groups[ok], self.penalty)
-        return replace(batch, rewards=rewards)
+        return replace(batch, rewards=rewards, readings={**batch.readings, **pass_rate(batch, batch.ok)})

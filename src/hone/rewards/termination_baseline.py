@@ -9,6 +9,7 @@ from hone.core.batch import Batch
 from hone.core.errors import RewardError
 from hone.core.lazy import torch
 from hone.core.packed import compact, segment_mean, segment_size
+from hone.core.rewarded import pass_rate
 from hone.core.stages import Context
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class TerminationBaseline:
         ok, rewards = batch.ok, batch.rewards.clone()
         rewards[ok] = less_termination(rewards[ok], batch.groups[ok], terminated[ok])
         lost = ok & rewards.isnan()
-        metrics = {"mrt/no_baseline": float(lost.sum())}
+        metrics = {"mrt/no_baseline": float(lost.sum()), **pass_rate(batch, ok & ~terminated)}
         return replace(
             batch,
             rewards=rewards,
