@@ -12,7 +12,15 @@ from hone.core.method import Method
 from hone.core.recipe import Choice, Recipe
 from hone.core.registry import Registry, option_types
 from hone.methods import cards
-from hone.rewards import AbstractionReward, FixedMajority, Majority, Verifier
+from hone.rewards import (
+    AbstractionReward,
+    FixedMajority,
+    LengthPenalty,
+    Majority,
+    Progress,
+    TerminationBaseline,
+    Verifier,
+)
 
 _PIECES: dict[str, dict[str, type]] = {
     "curriculum": {
@@ -32,18 +40,25 @@ _PIECES: dict[str, dict[str, type]] = {
         "abstraction": episodes.Abstraction,
         "abstraction_demonstration": episodes.AbstractionDemonstration,
         "cheatsheet": episodes.Cheatsheet,
+        "thinking": episodes.Thinking,
+        "continuation": episodes.Continuation,
     },
     "rewards": {
         "verifier": Verifier,
         "abstraction": AbstractionReward,
         "majority": Majority,
         "fixed_majority": FixedMajority,
+        "progress": Progress,
+        "termination_baseline": TerminationBaseline,
+        "length_penalty": LengthPenalty,
     },
     "selectors": {
         "mask_truncated": selectors.MaskTruncated,
         "zero_variance": selectors.ZeroVariance,
         "helpful": selectors.Helpful,
         "part": selectors.LearnPart,
+        "most_progress": selectors.MostProgress,
+        "continuations": selectors.Continuations,
     },
     "credit": {
         "reinforce": credit.Reinforce,

@@ -11,3 +11,4 @@ from hone.tasks.mixture import Mixture as Mixture
 from hone.tasks.names import TASKS as TASKS
 from hone.tasks.names import make as make
 from hone.tasks.strategy import Strategy as Strategy
+from hone.tasks.two_sum import TwoSum as TwoSum

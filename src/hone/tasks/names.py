@@ -17,12 +17,14 @@ from hone.tasks.gym import Gym
 from hone.tasks.maze import Maze
 from hone.tasks.mixture import Mixture
 from hone.tasks.strategy import Strategy
+from hone.tasks.two_sum import TwoSum
 
 TASKS: dict[str, str] = {
     "maze": "find the way through a maze (procedural, sizes 5 to 21)",
     "countdown": "reach a target from given numbers (procedural)",
     "arithmetic": "chains of operations with a scratchpad (procedural)",
     "strategy": "two digits, moved on as a letter decides (procedural, for abstractions)",
+    "two_sum": "name two numbers with a given sum, after a search (procedural)",
     "mixture": "several tasks in one, by weights",
     "gsm8k": "grade-school word problems, from files or the hub",
     "rg:<name>": "a procedural task of reasoning-gym",
@@ -35,6 +37,7 @@ _EMBEDDED: dict[str, type] = {
     "countdown": Countdown,
     "arithmetic": Arithmetic,
     "strategy": Strategy,
+    "two_sum": TwoSum,
     "gsm8k": Gsm8k,
 }
 _FORMATS = ("jsonl", "parquet", "hf")
