@@ -23,6 +23,7 @@ test-kernels: $(STAMP)
 # What papers claim, tested at a stated scale. What is in claims/ and was made by this code is not made again.
 claims: $(STAMP)
 	$(BIN)/python -m hone.lab.study
+	$(BIN)/python -m hone.studies --workers 2
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ _PIECES: dict[str, dict[str, type]] = {
         "maxrl_optimal": curricula.MaxrlOptimal,
     },
     "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
+    "rewards": {"verifier": Verifier},
     "selectors": {"mask_truncated": selectors.MaskTruncated, "zero_variance": selectors.ZeroVariance},
     "credit": {
         "reinforce": credit.Reinforce,
@@ -51,7 +52,10 @@ for _stage, _pieces in _PIECES.items():
     for _name, _piece in _pieces.items():
         REGISTRY.add(_stage, _name, _piece)
 
-STAGE_KEYS = ("curriculum", "episode", "selectors", "credit", "objective", "reduction", "correction", "kl")
+STAGE_KEYS = (
+    *("curriculum", "episode", "rewards", "selectors", "credit"),
+    *("objective", "reduction", "correction", "kl"),
+)
 
 
 def fill(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
@@ -65,14 +69,14 @@ def fill(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
     for stage in STAGE_KEYS:
         if getattr(recipe, stage) is None and card.composition.get(stage) is not None:
             updates[stage] = card.composition[stage]
-    for key in ("mask_truncated_completions", "entropy_coef", "value_coef"):
+    for key in ("mask_truncated_completions", "entropy_coef", "value_coef", "group_by"):
         if key in card.composition and key not in recipe.model_fields_set:
             updates[key] = card.composition[key]
     filled = Recipe.model_validate(recipe.model_dump(exclude_unset=True) | updates)
     return _claim(filled, loose)
 
 
-_CLAIMING = ("curriculum", "episode", "credit", "objective", "correction", "kl")
+_CLAIMING = ("curriculum", "episode", "rewards", "selectors", "credit", "objective", "correction", "kl")
 
 
 def _options(stage: str, name: str) -> set[str]:
@@ -126,6 +130,13 @@ def _claim(recipe: Recipe, loose: Mapping[str, Any]) -> Recipe:
     return Recipe.model_validate(dump)
 
 
+def _rewards(recipe: Recipe, episode: Any) -> tuple[Any, ...]:
+    """The reward pieces in order; by default the judge's verdict where something is sampled."""
+    if recipe.rewards is None:
+        return (Verifier(),) if episode.samples else ()
+    return tuple(REGISTRY.build("rewards", c.name, c.options, {}) for c in recipe.rewards)
+
+
 def build_method(recipe: Recipe) -> Method:
     """The pieces of a filled recipe. Raises RecipeError for combinations that have no meaning, with the reason."""
     given = {
@@ -168,7 +179,7 @@ def build_method(recipe: Recipe) -> Method:
         name=recipe.method,
         curriculum=curriculum,
         episode=episode,
-        rewards=(Verifier(),) if episode.samples else (),
+        rewards=_rewards(recipe, episode),
         selectors=tuple(chosen),
         credit=whole,
         objective=one("objective", recipe.objective),
@@ -179,6 +190,7 @@ def build_method(recipe: Recipe) -> Method:
         kl_reward=distance if isinstance(distance, objectives.KlReward) else None,
         entropy=objectives.EntropyBonus(recipe.entropy_coef) if recipe.entropy_coef else None,
         value_coef=recipe.value_coef if "values" in getattr(whole, "needs", ()) else None,
+        group_by=recipe.group_by,
     )
     refuse(recipe, method)
     return method

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hone.cli import terminal
 from hone.core.problem import Verdict
-from hone.core.recipe import Recipe
+from hone.core.recipe import Recipe, phase_number
 from hone.core.trajectory import Trajectory
 from hone.training.folder import RunFolder
 from hone.training.progress import Progress
@@ -24,9 +24,21 @@ def dry_run(phases: Sequence[Recipe], progress: Progress) -> None:
     for number, recipe in enumerate(phases, start=1):
         if number > 1:
             terminal.say(f"\nphase {number}, tried with the model of the first", "bold")
-            recipe = recipe.model_copy(update={"model": phases[0].model})
+            recipe = first_models(recipe, phases[0].model)
         _try(recipe, progress)
     terminal.say("\nDry run: nothing was trained, nothing was written.", "bold")
+
+
+def first_models(recipe: Recipe, model: str) -> Recipe:
+    """The recipe with `model` in place of the models that phases make."""
+
+    def there(name: str) -> str:
+        return name if phase_number(name) is None else model
+
+    models = {
+        role: each.model_copy(update={"model": there(each.model)}) for role, each in recipe.models.items()
+    }
+    return recipe.model_copy(update={"model": there(recipe.model), "models": models})
 
 
 def _try(recipe: Recipe, progress: Progress) -> None:

@@ -79,7 +79,7 @@ def ahead_without_correction(recipe: Recipe, method: Method) -> RecipeError | No
 
 def imitation_of_oneself(recipe: Recipe, method: Method) -> RecipeError | None:
     """The expectation of the score is zero."""
-    if not method.episode.samples or _reads_advantages(method):
+    if not method.episode.samples or _reads_advantages(method) or "action_logprobs" in method.needs:
         return None
     if method.credit is not None:
         return RecipeError(
@@ -91,6 +91,16 @@ def imitation_of_oneself(recipe: Recipe, method: Method) -> RecipeError | None:
     return RecipeError(
         "`objective` imitates the policy's own samples, all of them alike: the expected update is zero.",
         "Use `objective: policy_gradient` with a credit piece, or learn from demonstrations with `method: sft`.",
+    )
+
+
+def targets_without_actions(recipe: Recipe, method: Method) -> RecipeError | None:
+    """Soft labels are probabilities of actions that can be listed."""
+    if "action_logprobs" not in method.needs or recipe.actions:
+        return None
+    return RecipeError(
+        "`objective` moves the policy to probabilities of actions, and `actions` lists none.",
+        "List the actions, one token each.",
     )
 
 
@@ -356,6 +366,7 @@ REFUSED: tuple[Check, ...] = (
     demonstrations_ahead,
     ahead_without_correction,
     imitation_of_oneself,
+    targets_without_actions,
     no_credit,
     pass_rates_of_something_else,
     small_groups,

@@ -5,8 +5,8 @@ Axes: `R` rollouts, `T` action tokens, rollout after rollout in the order of `tr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +23,11 @@ class Batch:
     """One step's rollouts. Stages return a changed copy (`dataclasses.replace`); nothing is changed in place.
 
     `ok` says whose verdict counts: a rollout that is not ok leaves group statistics and denominators together.
-    `kept` says which rollouts are learnt from; it implies `ok`. `rewards` is NaN where not ok.
+    `kept` says which rollouts are learnt from; it implies `ok`. `rewards` is NaN where not ok. `parts` sets rollouts of
+    one group apart that are normalised apart; those of one group and `attempts` number are one unit of credit.
+    `local_advantages` are added to the advantages that outcomes give: credit for a token alone. `targets` are the
+    probabilities that a soft-label objective moves the policy to, over its action space of A tokens. `readings` are
+    numbers for the step's line of metrics.
     """
 
     trajectories: tuple[Trajectory, ...]
@@ -34,15 +38,20 @@ class Batch:
     ok: Bool[torch.Tensor, "rollouts"]
     kept: Bool[torch.Tensor, "rollouts"]
     rewards: Float[torch.Tensor, "rollouts"]
+    parts: Int[torch.Tensor, "rollouts"]
+    attempts: Int[torch.Tensor, "rollouts"]
     token_rewards: Float[torch.Tensor, "tokens"] | None = None
     old_logprobs: Float[torch.Tensor, "tokens"] | None = None
     reference_logprobs: Float[torch.Tensor, "tokens"] | None = None
     values: Float[torch.Tensor, "tokens"] | None = None
+    local_advantages: Float[torch.Tensor, "tokens"] | None = None
+    targets: Float[torch.Tensor, "tokens actions"] | None = None
     advantages: Float[torch.Tensor, "tokens"] | None = None
     returns: Float[torch.Tensor, "tokens"] | None = None
     weights: Float[torch.Tensor, "tokens"] | None = (
         None  # of the loss's terms: the reduction's global denominators
     )
+    readings: Mapping[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Batch({len(self.trajectories)} rollouts, {len(self.rollout_of)} tokens)"
@@ -64,7 +73,7 @@ class Batch:
             name: value[tokens]
             for name in (
                 "behaviour_logprobs", "token_rewards", "old_logprobs", "reference_logprobs",
-                "values", "advantages", "returns", "weights",
+                "values", "local_advantages", "targets", "advantages", "returns", "weights",
             )
             if (value := getattr(self, name)) is not None
         }  # fmt: skip
@@ -72,6 +81,8 @@ class Batch:
             self,
             trajectories=tuple(self.trajectories[i] for i in rollouts),
             groups=self.groups[index],
+            parts=self.parts[index],
+            attempts=self.attempts[index],
             lengths=lengths,
             rollout_of=rollout_of,
             ok=self.ok[index],
@@ -96,4 +107,8 @@ def collect(trajectories: Sequence[Trajectory]) -> Batch:
         ok=torch.ones(size, dtype=torch.bool),
         kept=torch.ones(size, dtype=torch.bool),
         rewards=torch.zeros(size),
+        parts=torch.tensor([t.labels.get("part", 0) for t in trajectories], dtype=torch.long),
+        attempts=torch.tensor(
+            [t.labels.get("attempt", t.labels["rollout"]) for t in trajectories], dtype=torch.long
+        ),
     )

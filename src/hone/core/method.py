@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hone.core.stages import Curriculum, Episode, Objective, Reward, Selector
+from hone.core.units import GroupBy
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Method:
     kl_reward: Any = None
     entropy: Any = None
     value_coef: float | None = None  # None: no value head is trained
+    group_by: GroupBy = "variant"  # which units of credit are compared
+
+    @property
+    def evaluation(self) -> Episode | None:
+        """How a policy is evaluated, where that is not by one answer to the plain problem."""
+        return getattr(self.episode, "evaluation", None)
 
     @property
     def needs(self) -> frozenset[str]:

@@ -34,6 +34,17 @@ MOST_PASSES = 10_000  # over one batch
 LARGEST_SEED = (1 << 63) - 1
 
 
+def phase_name(number: int) -> str:
+    """What a later phase calls the model that phase `number` makes."""
+    return f"phase-{number}"
+
+
+def phase_number(model: str) -> int | None:
+    """The phase whose model is meant, or None."""
+    head, _, number = model.partition("-")
+    return int(number) if head == "phase" and number.isascii() and number.isdigit() else None
+
+
 class Choice(BaseModel):
     """A named piece with its options: `maze`, or `{name: maze, sizes: 9}`."""
 
@@ -93,6 +104,12 @@ class CheckpointSettings(Settings):
     )
 
 
+class ModelSettings(Settings):
+    """A frozen model that plays a role beside the policy."""
+
+    model: str = Field(description="a name or a folder, as `model` takes; `phase-1` is what that phase made")
+
+
 class Recipe(Settings):
     """What a run is. Stage keys left None are filled by the method's card."""
 
@@ -119,6 +136,18 @@ class Recipe(Settings):
 
     curriculum: Choice | None = None
     episode: Choice | None = None
+    rewards: tuple[Choice, ...] | None = Field(
+        None, description="what is worth how much, in this order; `verifier` alone is the judge's verdict"
+    )
+    group_by: Literal["variant", "problem"] = Field(
+        "variant", description="what credit compares: each group of a step apart, or all groups of a problem"
+    )
+    actions: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="the only things to choose from, one token each; empty: the whole vocabulary"
+    )
+    models: dict[str, ModelSettings] = Field(
+        default_factory=dict, description="frozen models beside the policy, by the role that they play"
+    )
     selectors: tuple[Choice, ...] | None = None
     credit: Choice | tuple[Choice, ...] | None = None
     objective: Choice | None = None
@@ -187,6 +216,13 @@ class Recipe(Settings):
         out = self.model_copy()
         out._written = keys
         return out
+
+    @field_validator("models")
+    @classmethod
+    def _free_roles(cls, value: dict[str, ModelSettings]) -> dict[str, ModelSettings]:
+        if taken := sorted({"policy", "reference"} & set(value)):
+            raise ValueError(f"the role `{taken[0]}` is the run's own")
+        return value
 
     @field_validator("max_tokens_per_microbatch", mode="before")
     @classmethod

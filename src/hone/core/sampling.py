@@ -19,7 +19,8 @@ class SamplingParams:
     """How to sample. `temperature` 0 is greedy. `top_p`, `top_k`, `min_p` truncate the support (evaluation only).
 
     All sampled tokens are returned, the end token included; `stop` strings end a completion at the token that
-    completes them. `max_tokens` counts sampled tokens.
+    completes them. `max_tokens` counts sampled tokens. `support` are the only tokens to choose from (an action space),
+    before any truncation; empty, it is the whole vocabulary.
     """
 
     max_tokens: int
@@ -28,6 +29,7 @@ class SamplingParams:
     top_k: int = 0
     min_p: float = 0.0
     stop: tuple[str, ...] = ()
+    support: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         checks = [
@@ -36,6 +38,7 @@ class SamplingParams:
             ("top_p", 0.0 < self.top_p <= 1.0, "in (0, 1]"),
             ("top_k", self.top_k >= 0, "0 (off) or a positive count"),
             ("min_p", 0.0 <= self.min_p < 1.0, "in [0, 1)"),
+            ("support", len(set(self.support)) == len(self.support), "different tokens"),
         ]
         for name, good, rule in checks:
             if not good:
@@ -44,7 +47,7 @@ class SamplingParams:
     @property
     def truncates(self) -> bool:
         """Whether some tokens of the vocabulary are excluded, so that logprobs are of a smaller support."""
-        return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0
+        return self.top_p < 1.0 or self.top_k > 0 or self.min_p > 0.0 or bool(self.support)
 
 
 @dataclass(frozen=True)
@@ -117,12 +120,25 @@ class Engine(Protocol):
         """Open a schedule with `live` concurrent episodes."""
         ...
 
+    def join(self, count: int) -> None:
+        """`count` more take part in the open schedule: an episode that goes on in several branches."""
+        ...
+
     def leave(self) -> None:
-        """One episode has ended."""
+        """One episode, or one branch, has ended."""
         ...
 
     async def sample(self, request: SampleRequest) -> list[Completion]:
         """`request.n` completions, in rollout order."""
+        ...
+
+    @property
+    def schedule(self) -> Any:
+        """Who takes part in its barriers; engines that the same episodes ask share one."""
+        ...
+
+    def share(self, schedule: Any) -> None:
+        """Take part in the schedule of another engine, whose episodes ask this one as well."""
         ...
 
     async def quiet(self) -> None:

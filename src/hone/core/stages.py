@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from hone.core.batch import Batch
 from hone.core.lazy import torch
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int
 
 Couples = Literal["token", "sequence", "group"]
+Mode = Literal["continue", "terminate", "guided"]
 State = Mapping[str, Any]  # JSON values and tensors only
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Request:
     """Attempts that a curriculum asks for: `count` rollouts of `problem` under `variant`, for `group`.
 
     `drawn` are the trajectories that the group has already: the new ones are numbered after them, share their prompt
-    and have noise of their own.
+    and have noise of their own. A variant may be shown another `prompt` than the problem's own (a hint, a part of a
+    solution); `prefix_text` is what stands in it before the answer and is judged with it.
     """
 
     problem: Problem
@@ -33,6 +36,13 @@ class Request:
     group: int
     variant: int = 0
     drawn: tuple[Trajectory, ...] = ()
+    prompt: Prompt | None = None
+    prefix_text: str = ""
+
+    @property
+    def shown(self) -> Prompt:
+        """The prompt that the attempts answer."""
+        return self.problem.prompt if self.prompt is None else self.prompt
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,16 @@ class Role(Protocol):
 
     async def sample(self, prefix: Segment, n: int, params: SamplingParams, noise: NoiseKey) -> list[Sampled]:
         """`n` continuations of `prefix`, as action segments below it."""
+        ...
+
+    async def fork(
+        self, leaf: Segment, count: int, mode: Mode, params: SamplingParams, noise: NoiseKey, text: str = ""
+    ) -> list[Sampled]:
+        """`count` branches that begin below `leaf`, wherever it lies: at a prompt, or inside an answer (see `cut`).
+
+        `continue` goes on as if nothing had happened; `terminate` and `guided` say `text` first (that time is up, or a
+        hint), as one observation segment that the branches share and that carries no loss.
+        """
         ...
 
     async def score(self, trajectories: Sequence[Trajectory]) -> Float[torch.Tensor, "tokens"]:
@@ -116,6 +136,18 @@ class Context(Protocol):
 
     def encode_answer(self, text: str) -> Tokens:
         """Tokens of an answer written after a prompt, with the end token."""
+        ...
+
+    def observe(self, leaf: Segment, text: str) -> Segment:
+        """An observation segment below `leaf`: text that no policy chose, so that it carries no loss."""
+        ...
+
+    async def together(self, parts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+        """Run parts of one episode side by side; each may ask the engine, and they meet at its barriers.
+
+        Without it an episode has one request waiting at a time. The first error of any part is raised when all have
+        ended.
+        """
         ...
 
     def decode(self, tokens: Tokens) -> str:
@@ -224,4 +256,16 @@ class Objective(Protocol):
 
     def formula(self) -> str:
         """The term in plain text, with the options resolved."""
+        ...
+
+
+class SoftObjective(Protocol):
+    """An objective that moves the policy to probabilities of its actions; it `needs` `action_logprobs`."""
+
+    def soft(
+        self,
+        action_logprobs: Float[torch.Tensor, "tokens actions"],
+        targets: Float[torch.Tensor, "tokens actions"],
+    ) -> Float[torch.Tensor, "tokens"]:
+        """A term for each action token, to be minimised; `targets` sum to 1."""
         ...

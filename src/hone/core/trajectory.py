@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -58,7 +59,10 @@ class Trajectory:
 
     `labels` are integers that later stages group by: `group` (which group of attempts within the step, the default
     unit of credit), `rollout` (index within its group), and whatever an episode adds (variant, branch, turn, item).
-    `text` is the trimmed view of the actions; tokens are the truth.
+    `part` sets trajectories of one group apart that are normalised apart (abstractions and solutions); those of one
+    `attempt` are one unit of credit (the decisions of one episode in an environment) and have one reward.
+    `text` is the trimmed view of the actions; tokens are the truth. `readings` are numbers that the episode measured on
+    its way, by name.
     """
 
     problem: Problem
@@ -68,6 +72,7 @@ class Trajectory:
     labels: Mapping[str, int]
     sampler: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
+    readings: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         # Event loops print what their tasks return; arrays have no place there.
@@ -87,3 +92,22 @@ class Trajectory:
     def truncated(self) -> bool:
         """Whether the length limit, not the policy, ended it."""
         return self.finish_reason == "length"
+
+
+def cut(leaf: Segment, places: Sequence[int]) -> tuple[Segment, ...]:
+    """The action segment `leaf` as a chain of segments that begin at its tokens 0 and `places`, parent first.
+
+    Branches can start at the end of each, and share what is before. Raises ValueError for places that do not rise
+    strictly between 0 and its length.
+    """
+    if leaf.kind != "action" or leaf.logprobs is None:
+        raise ValueError(f"a segment of kind {leaf.kind} is not cut")
+    edges = [0, *places, len(leaf.tokens)]
+    if any(a >= b for a, b in pairwise(edges)):
+        raise ValueError(f"places {list(places)} do not rise between 0 and {len(leaf.tokens)}")
+    chain: list[Segment] = []
+    for start, end in pairwise(edges):
+        parent = chain[-1] if chain else leaf.parent
+        tokens, logprobs = leaf.tokens[start:end], leaf.logprobs[start:end]
+        chain.append(Segment(tokens, "action", parent, logprobs, leaf.role, leaf.version))
+    return tuple(chain)

@@ -18,6 +18,7 @@ from hone.core.openmp import end_helpers
 from hone.core.sampling import Completion, SampledPolicy, SampleRequest
 from hone.core.threads import worker
 from hone.engines.checks import check_request
+from hone.engines.schedule import Schedule
 from hone.kernels.shortage import first_line, out_of_memory, release
 
 PATIENCE = 600.0  # seconds for a call to come to its next token, where it compiles or captures first
@@ -61,7 +62,7 @@ class BarrierEngine(ABC):
         self.max_slots = max_slots
         self.slots = 0  # rollouts that the latest call sampled at once
         self.on_shortage: Callable[[int, int, str], None] = lambda before, after, detail: None
-        self._live = 0
+        self.schedule = Schedule(engines=[self])
         self._waiting: list[Pending] = []
         self._thread = worker(f"hone-{self.name}")
         self._open: _Barrier | None = None  # as the event loop sees it
@@ -70,14 +71,20 @@ class BarrierEngine(ABC):
 
     def expect(self, live: int) -> None:
         """Open a schedule with `live` concurrent episodes. Raises EngineError while another one is open."""
-        if self._live:
+        if self.schedule.live:
             raise EngineError(
-                f"A schedule with {self._live} live episodes is still open.",
+                f"A schedule with {self.schedule.live} live episodes is still open.",
                 "Every episode must call `leave()` when it ends, also by an exception.",
             )
         if live < 0:
             raise EngineError(f"A schedule cannot have {live} episodes.", "Expect 0 or more.")
-        self._live = live
+        self.schedule.live = live
+
+    def join(self, count: int) -> None:
+        """Take `count` more into the open schedule. Raises EngineError if none is open."""
+        if self.schedule.live == 0:
+            raise EngineError("No schedule is open.", "Call `expect(live)` before episodes branch.")
+        self.schedule.live += count
 
     def leave(self) -> None:
         """One episode has ended. Raises EngineError if none is live.
@@ -85,21 +92,28 @@ class BarrierEngine(ABC):
         When the last one leaves, nobody waits for a call that is still running (an interrupt has cancelled them all):
         it is stopped at its next token, and waited for.
         """
-        if self._live == 0:
+        if self.schedule.live == 0:
             raise EngineError(
                 "An episode left that was not expected.", "Call `expect(live)` with all of them."
             )
-        self._live -= 1
-        if self._live == 0 and self._open is not None:
-            self._open.stop.set()
-            self._open = None
-            if not wait([self._call], PATIENCE).done:
-                raise EngineError(
-                    f"The sampling thread (hone-{self.name} of process {os.getpid()}) did not come to its next token "
-                    f"within {PATIENCE:g} s.",
-                    "End the process; the newest checkpoint is whole.",
-                )
-        self._serve_if_all_wait()
+        self.schedule.live -= 1
+        if self.schedule.live == 0:
+            for engine in self.schedule.engines:
+                engine.abandon()
+        self.schedule.advance()
+
+    def abandon(self) -> None:
+        """Stop the call that is running, if one is, and wait for it."""
+        if self._open is None:
+            return
+        self._open.stop.set()
+        self._open = None
+        if not wait([self._call], PATIENCE).done:
+            raise EngineError(
+                f"The sampling thread (hone-{self.name} of process {os.getpid()}) did not come to its next token "
+                f"within {PATIENCE:g} s.",
+                "End the process; the newest checkpoint is whole.",
+            )
 
     async def sample(self, request: SampleRequest) -> list[Completion]:
         """`request.n` completions in rollout order, once every live episode waits or has left.
@@ -107,12 +121,12 @@ class BarrierEngine(ABC):
         Raises EngineError at once for a request that cannot be served, so that only its own episode fails; an
         error while sampling reaches every episode that waits.
         """
-        if self._live == 0:
+        if self.schedule.live == 0:
             raise EngineError("No schedule is open.", "Call `expect(live)` before episodes sample.")
         check_request(request, self.policy, self.version)
         pending = (request, asyncio.get_running_loop().create_future())
         self._waiting.append(pending)
-        self._serve_if_all_wait()
+        self.schedule.advance()
         try:
             return await pending[1]
         finally:
@@ -124,10 +138,24 @@ class BarrierEngine(ABC):
         if self._open is not None:
             await asyncio.shield(asyncio.wrap_future(self._call))
 
-    def _serve_if_all_wait(self) -> None:
+    def share(self, schedule: Schedule) -> None:
+        """Take part in another engine's schedule: its episodes ask this engine as well."""
+        self.schedule = schedule
+        schedule.engines.append(self)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait to be served."""
         self._waiting = [p for p in self._waiting if not p[1].cancelled()]
-        if self._open is not None or not self._waiting or len(self._waiting) < self._live:
-            return
+        return len(self._waiting)
+
+    @property
+    def serving(self) -> bool:
+        """Whether a call is running, as the event loop sees it."""
+        return self._open is not None
+
+    def open(self) -> None:
+        """Serve all that waits, in the order of its noise."""
         self._open = _Barrier(sorted(self._waiting, key=_noise_order), self._waiting[0][1].get_loop())
         self._waiting = []
         end_helpers()
@@ -160,7 +188,7 @@ class BarrierEngine(ABC):
                     future.set_exception(results)
             else:
                 _answer(future, results[index])
-        self._serve_if_all_wait()
+        self.schedule.advance()
 
     def finished(self, index: int, completions: list[Completion]) -> None:
         """For `run` to call as soon as all rollouts of request `index` have ended: its episode goes on."""

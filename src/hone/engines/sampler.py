@@ -1,6 +1,7 @@
 """Draws tokens from logits: temperature, truncation, and the inverse CDF at a given uniform.
 
-The sampling distribution is softmax(logits / temperature), restricted to the kept support and renormalised.
+The sampling distribution is softmax(logits / temperature), restricted to the kept support and renormalised. An action
+space comes before the support rules.
 Support rules are applied in the order top-k, top-p, min-p, each to the renormalised result of the one before,
 as transformers does. Temperature 0 is the point mass on the largest logit; the logprob of its token is 0.
 """
@@ -33,15 +34,18 @@ class RowSettings:
     top_k: Int[torch.Tensor, "rows 1"] | None
     top_p: Float[torch.Tensor, "rows 1"] | None
     min_p: Float[torch.Tensor, "rows 1"] | None
+    actions: Int[torch.Tensor, "rows most"] | None = (
+        None  # token ids of a row's action space, then -1; all -1: none
+    )
 
     @property
     def truncates(self) -> bool:
-        """Whether some row excludes tokens."""
+        """Whether some row excludes tokens by how likely they are."""
         return not (self.top_k is None and self.top_p is None and self.min_p is None)
 
     def rows(self, kinds: npt.NDArray[np.int64]) -> RowSettings:
         """The settings of rows whose i-th takes entry `kinds[i]` of this table."""
-        columns = [self.temperature, self.greedy, self.top_k, self.top_p, self.min_p]
+        columns = [self.temperature, self.greedy, self.top_k, self.top_p, self.min_p, self.actions]
         if all(c is None or len(c) == 1 for c in columns):
             return self
         return RowSettings(*(None if c is None else c[torch.from_numpy(kinds).to(c.device)] for c in columns))
@@ -62,7 +66,25 @@ def settings(params: Sequence[SamplingParams], device: torch.device | str = "cpu
         top_k=column([float(p.top_k) for p in params], 0.0, torch.int64),
         top_p=column([p.top_p for p in params], 1.0, torch.float64),
         min_p=column([p.min_p for p in params], 0.0, torch.float64),
+        actions=_actions([p.support for p in params], device),
     )
+
+
+def _actions(supports: Sequence[tuple[int, ...]], device: torch.device | str) -> torch.Tensor | None:
+    most = max((len(s) for s in supports), default=0)
+    if not most:
+        return None
+    return torch.tensor([[*s, *[-1] * (most - len(s))] for s in supports], device=device)
+
+
+def allowed(
+    actions: Int[torch.Tensor, "rows most"], vocabulary: int
+) -> Bool[torch.Tensor, "rows vocabulary"]:
+    """Which tokens the action space of each row has; a row without one has all."""
+    places = torch.where(actions < 0, vocabulary, actions)
+    out = torch.zeros(len(actions), vocabulary + 1, dtype=torch.bool, device=actions.device)
+    out.scatter_(1, places, True)
+    return out[:, :vocabulary] | (actions[:, :1] < 0)
 
 
 def support(
@@ -96,10 +118,15 @@ def draw(
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if rows.temperature is not None:
         logits = logits / rows.temperature.to(logits.dtype)
+    among = None if rows.actions is None else allowed(rows.actions, logits.shape[-1]).expand(logits.shape)
+    if among is not None:
+        logits = logits.masked_fill(~among, -torch.inf)
     logprobs = logits.log_softmax(-1)
     kept = support(logprobs, rows) if rows.truncates else None
     if kept is not None:
         logprobs = logprobs.masked_fill(~kept, -torch.inf).log_softmax(-1)
+    if among is not None:
+        kept = among if kept is None else kept & among
     cdf = logprobs.exp().cumsum(-1)
     # Rounded to the precision of the CDF, a uniform just below 1 must not become 1.
     below_one = 1 - torch.finfo(cdf.dtype).eps / 2

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from hone.core.errors import EngineError
 from hone.engines.decoding import Prefix, Work
 from hone.engines.native_model import NativeModel
 from hone.engines.plain_operations import PlainOperations
@@ -109,6 +110,11 @@ class StaticBatch:
         largest = min(max(groups.values()), slots)
         query_bytes = model.head_dim * model.dtype.itemsize
         self._tile_rows = rows_per_tile(largest, model.num_heads // model.num_kv, query_bytes)
+        if any(p.support for p in work.params):
+            raise EngineError(
+                "Decoding on a GPU does not restrict what is sampled to an action space.",
+                "Set `engine=transformers`, which does.",
+            )
         self._truncates = any(p.truncates for p in work.params)
 
     def forget_prefixes(self) -> None:

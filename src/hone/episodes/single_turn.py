@@ -21,14 +21,14 @@ class SingleTurn:
         if first:
             prompt = request.drawn[0].segments[0]
         else:
-            prompt = Segment(context.encode(request.problem.prompt), "prompt")
+            prompt = Segment(context.encode(request.shown), "prompt")
         noise = replace(context.noise.child(request.group), draw=first)
         answers = await context.role("policy").sample(prompt, request.count, context.params, noise)
         return [
             Trajectory(
                 problem=request.problem,
                 leaf=answer.segment,
-                text=context.decode(answer.segment.tokens),
+                text=request.prefix_text + context.decode(answer.segment.tokens),
                 finish_reason=answer.finish_reason,
                 labels={"group": request.group, "rollout": first + i, "variant": request.variant},
             )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from hone.core.errors import PolicyError
 
 CHUNK_ELEMENTS = 1 << 24  # logits held at once: 64 MiB in float32
 CUDA_CHUNK_ELEMENTS = 1 << 27  # 512 MiB: fewer tokens a product would leave the chip waiting for the weight
@@ -92,3 +95,23 @@ def selected_logprobs(
     """
     logprobs, entropy = _SelectedLogprobs.apply(hidden, weight, tokens, temperature, want_entropy)
     return logprobs, (entropy if want_entropy else None)
+
+
+def action_logprobs(
+    hidden: Tensor, weight: Tensor, tokens: Tensor, actions: Sequence[int], temperature: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Logprobs `[T]` of `tokens` and `[T, A]` of all `actions` (token ids), normalised over the actions alone.
+
+    Only the rows of the output embedding that belong to actions are read. Raises PolicyError for a token that is no
+    action.
+    """
+    ids = torch.tensor(actions, device=hidden.device)
+    logits = _logits(hidden, weight[ids].to(hidden.dtype), temperature)
+    logprobs = logits.log_softmax(-1)
+    place = tokens[:, None] == ids
+    if not bool(place.any(-1).all()):
+        wrong = int(tokens[~place.any(-1)][0])
+        raise PolicyError(
+            f"Token {wrong} was chosen, which is not in the action space.", "Sample with the same `actions`."
+        )
+    return logprobs[place], logprobs

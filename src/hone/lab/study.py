@@ -70,14 +70,19 @@ def run(dials: Dials, out: Path, say: Callable[[str], None] = print) -> dict[str
         began = time.perf_counter()
         result = block(dials)
         seconds = time.perf_counter() - began
-        parts[name] = {"digest": now, "commit": _commit(), "seconds": round(seconds, 1), **result}
+        parts[name] = {
+            "digest": now,
+            "commit": commit_of(Path(__file__).parent),
+            "seconds": round(seconds, 1),
+            **result,
+        }
         say(f"{name}: {result['runs']} runs in {seconds:.1f} s")
         for row in result["findings"]:
             limits = f"{row['value']:g} [{row['low']:g}, {row['high']:g}]"
             say(f"  {row['claim']} ({row['where']}): {limits} {row['verdict']}")
-        _write(out, _whole(dials, {**kept, **parts}))
+        write_json(out, _whole(dials, {**kept, **parts}))
     whole = _whole(dials, parts)
-    _write(out, whole)
+    write_json(out, whole)
     return whole
 
 
@@ -113,17 +118,16 @@ def _read(out: Path) -> dict[str, Any]:
         raise DataError(f"{out} is no file of this study: {error}.", "Remove it, or name another.") from error
 
 
-def _write(out: Path, whole: dict[str, Any]) -> None:
-    """Whole or not at all: a study that is killed leaves the file of its last part."""
+def write_json(out: Path, whole: dict[str, Any]) -> None:
+    """Write a file of results whole or not at all: a study that is killed leaves that of its last part."""
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_suffix(".part")
     beside.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(beside, out)
 
 
-def _commit() -> str:
-    """The commit this code stands at, with + where files of the checkout differ from it; 'unknown' outside of one."""
-    here = Path(__file__).parent
+def commit_of(here: Path) -> str:
+    """The commit that the folder `here` stands at, with + where files of it differ; 'unknown' outside of a checkout."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=False)

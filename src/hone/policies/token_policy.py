@@ -17,7 +17,7 @@ from hone.core.problem import Prompt
 from hone.core.trajectory import Tokens
 from hone.kernels import forest_attention, forest_operator
 from hone.kernels.forest_layout import Layout
-from hone.kernels.logprobs import selected_logprobs
+from hone.kernels.logprobs import action_logprobs, selected_logprobs
 from hone.kernels.transfer import to_device
 from hone.policies import expanded, layers
 from hone.policies.fusing import can_fuse
@@ -32,6 +32,7 @@ class Scores:
     logprobs: Tensor  # [T] nats, at the sampling temperature
     entropy: Tensor | None = None  # [T] nats
     values: Tensor | None = None  # [T] predicted return before the token is chosen
+    action_logprobs: Tensor | None = None  # [T, A] nats, of every action of the policy's action space
 
 
 class TokenPolicy:
@@ -42,7 +43,8 @@ class TokenPolicy:
     rows and `note` says why. `recompute` trades time for memory: decoder layers keep only their inputs and compute the
     rest again in the backward pass. `compiled` says whether they run compiled; see `compile`.
     `repeatable` asks for gradients that are the same bit for bit every time; it is to be unset where another thread
-    uses torch during the backward pass.
+    uses torch during the backward pass. `support` is the action space: the only tokens that it chooses from, one of
+    which every action token is; empty, it is the whole vocabulary.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, autocast: torch.dtype | None = None) -> None:
@@ -54,6 +56,7 @@ class TokenPolicy:
         self.note = ""
         self.compiled = False
         self.repeatable = True
+        self.support: tuple[int, ...] = ()
         self._recompute = False
         forest_attention.register()
         reason = expanded.unsupported(model) or self._try_forest()
@@ -133,7 +136,13 @@ class TokenPolicy:
         hidden = hidden.to(self.value_dtype)
         weight = self.model.get_output_embeddings().weight
         (tokens,) = to_device([forest.tokens[forest.action_index].numpy()], self.device)
-        logprobs, entropies = selected_logprobs(hidden, weight, tokens, temperature, entropy)
+        of_actions = None
+        if self.support:
+            chosen, of_actions = action_logprobs(hidden, weight, tokens, self.support, temperature)
+            logprobs = chosen
+            entropies = -(of_actions.exp() * of_actions).sum(-1) if entropy else None
+        else:
+            logprobs, entropies = selected_logprobs(hidden, weight, tokens, temperature, entropy)
         predicted = None
         if values:
             if self.value_head is None:
@@ -141,7 +150,7 @@ class TokenPolicy:
                     "Values were asked of a policy without a value head.", "Call add_value_head first."
                 )
             predicted = self.value_head(hidden.to(self.value_head.weight.dtype))[:, 0]
-        return Scores(logprobs, entropies, predicted)
+        return Scores(logprobs, entropies, predicted, of_actions)
 
     @property
     def value_dtype(self) -> torch.dtype:
@@ -218,10 +227,13 @@ class TokenPolicy:
             )
         return np.asarray(ids, dtype=np.int32)
 
+    def encode_text(self, text: str) -> Tokens:
+        """Tokens of a piece of text inside a sequence: nothing before it, and no end."""
+        return np.asarray(self.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int32)
+
     def encode_answer(self, text: str) -> Tokens:
         """Tokens of an answer, ended by the end token."""
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return np.asarray([*ids, self.tokenizer.eos_token_id], dtype=np.int32)
+        return np.append(self.encode_text(text), np.int32(self.tokenizer.eos_token_id))
 
     def decode(self, tokens: Tokens, stop: tuple[str, ...] = ()) -> str:
         """Text of action tokens, cut before the end token and before the first stop string."""

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from hone.catalog import STAGE_KEYS, build_method, fill
 from hone.core.errors import RecipeError, nearest, quoted
-from hone.core.recipe import Recipe
+from hone.core.recipe import Recipe, phase_name, phase_number
 from hone.methods import cards
 from hone.recipes.strict_yaml import StrictLoader, check_values, parse
 
@@ -151,7 +151,8 @@ def resolve(
 ) -> list[Recipe]:
     """The phases of a recipe, each complete and checked; a recipe without `phases` is one phase.
 
-    A phase inherits every key of the recipe and overrides it with its own. Raises RecipeError that names the key.
+    A phase inherits every key of the recipe and overrides it with its own. A later phase starts from the model of the
+    one before it (`phase-1`, `phase-2`, ...) unless it names another. Raises RecipeError that names the key.
     """
     base, chosen = read(source), dict(overrides or {})
     check_values(chosen, "what is overridden")
@@ -165,7 +166,18 @@ def resolve(
         return [_one(data, written)]
     if not isinstance(phases, list) or not phases or not all(isinstance(p, Mapping) for p in phases):
         raise RecipeError("`phases` is not a list of mappings.", "Write one mapping of keys for each phase.")
-    return [_one({**data, **phase}, written if shipped else written | _dotted(phase)) for phase in phases]
+    out = []
+    for number, phase in enumerate(phases, start=1):
+        before = {"model": phase_name(number - 1)} if number > 1 else {}
+        recipe = _one({**data, **before, **phase}, written if shipped else written | _dotted(phase))
+        for name in (recipe.model, *(each.model for each in recipe.models.values())):
+            if (at := phase_number(name)) is not None and not 1 <= at < number:
+                raise RecipeError(
+                    f"Phase {number} names the model `{name}`, which no phase before it makes.",
+                    "Name an earlier phase.",
+                )
+        out.append(recipe)
+    return out
 
 
 def _dotted(data: Mapping[str, Any]) -> frozenset[str]:

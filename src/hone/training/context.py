@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -12,11 +14,13 @@ from hone.core.errors import RecipeError, nearest
 from hone.core.noise import NoiseKey
 from hone.core.problem import Prompt, Task
 from hone.core.sampling import Engine, SampleRequest, SamplingParams
-from hone.core.stages import Judge, Sampled
+from hone.core.stages import Judge, Mode, Sampled
 from hone.core.trajectory import Segment, Tokens, Trajectory
 from hone.policies.token_policy import TokenPolicy
 from hone.training.budget import TokenBudget
 from hone.training.scoring import score
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,11 +46,25 @@ class PolicyRole:
             for c in completions
         ]
 
+    async def fork(
+        self, leaf: Segment, count: int, mode: Mode, params: SamplingParams, noise: NoiseKey, text: str = ""
+    ) -> list[Sampled]:
+        """`count` branches below `leaf`; modes other than `continue` say `text` first."""
+        if (mode == "continue") == bool(text):
+            raise ValueError(f"a branch in mode {mode} {'says nothing' if text else 'says a text'} first")
+        start = leaf if mode == "continue" else observe(self.policy, leaf, text)
+        return await self.sample(start, count, params, noise)
+
     async def score(self, trajectories: Sequence[Trajectory]) -> torch.Tensor:
         """Logprobs `[T]` of the action tokens, without gradient."""
         if self.engine is not None:
             await self.engine.quiet()  # a forward pass sets up the model that the engine reads
         return score(self.policy, trajectories, self.temperature, self.budget, self.ledger).logprobs
+
+
+def observe(policy: TokenPolicy, leaf: Segment, text: str) -> Segment:
+    """An observation segment below `leaf`."""
+    return Segment(policy.encode_text(text), "observation", leaf)
 
 
 def _concatenate(leaf: Segment) -> Tokens:
@@ -75,6 +93,32 @@ class StepContext:
     def encode(self, prompt: Prompt) -> Tokens:
         """Tokens of a prompt under the policy's tokenizer."""
         return self.role("policy").policy.encode(prompt)
+
+    def observe(self, leaf: Segment, text: str) -> Segment:
+        """An observation segment below `leaf`, under the policy's tokenizer."""
+        return observe(self.role("policy").policy, leaf, text)
+
+    async def together(self, parts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+        """Run parts of an episode side by side. The episode's place in the schedule passes to them and back."""
+        engine = self.role("policy").engine
+        left = len(parts)
+
+        async def one(part: Coroutine[Any, Any, T]) -> T:
+            nonlocal left
+            try:
+                return await part
+            finally:
+                left -= 1
+                if left and engine is not None:
+                    engine.leave()  # the last one's place is the episode's own
+
+        if engine is not None and parts:
+            engine.join(len(parts) - 1)
+        found = await asyncio.gather(*(one(part) for part in parts), return_exceptions=True)
+        for each in found:
+            if isinstance(each, BaseException):
+                raise each
+        return cast("list[T]", found)
 
     def encode_answer(self, text: str) -> Tokens:
         """Tokens of an answer, end token included."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from hone.core.errors import TaskError
 from hone.core.noise import NoiseKey
 from hone.core.problem import Split, Task, Verdict
 from hone.core.sampling import Engine, SamplingParams
-from hone.core.stages import Judge, Request
+from hone.core.stages import Episode, Judge, Request
 from hone.core.trajectory import Trajectory
 from hone.episodes import SingleTurn
 from hone.evals import Interval, maj_at_k, mean_interval, pass_at_k, worst_at_k
@@ -24,6 +24,7 @@ from hone.training.context import PolicyRole, StepContext
 from hone.training.rollouts import episodes
 from hone.training.stopping import Runs
 
+SINGLE_TURN = SingleTurn()
 SCORED_TOKENS = 1 << 14  # of a pass, where an evaluation outside of a run scores: no recipe says how many
 
 
@@ -50,13 +51,16 @@ def evaluate(
     budget: TokenBudget | None = None,
     run: Runs = asyncio.run,
     indices: Sequence[int] | None = None,
+    episode: Episode = SINGLE_TURN,
+    roles: Mapping[str, PolicyRole] | None = None,
 ) -> Evaluation:
     """Sample `samples` answers to each of the first `problems` problems of `split`, or of those at `indices`, and judge
     them.
 
     The noise depends on the seed, the problem and the sample alone, so evaluations of two policies are paired. A
     verdict that is not ok leaves its sample out; a problem with fewer than k samples left leaves pass@k out for all,
-    and the line counts both. k above `samples` are left out. Raises TaskError if the split is smaller.
+    and the line counts both. k above `samples` are left out. `episode` gives one trajectory a sample, and may give it
+    its verdict; `roles` are other models that it asks. Raises TaskError if the split is smaller.
     """
     size = task.size(split)
     if size is not None and size < problems:
@@ -68,12 +72,14 @@ def evaluate(
     role = PolicyRole(
         policy, engine, params.temperature or 1.0, budget or TokenBudget(SCORED_TOKENS), Ledger()
     )
-    context = StepContext(task, judge, params, NoiseKey(seed, "eval"), {"policy": role})
+    context = StepContext(task, judge, params, NoiseKey(seed, "eval"), {**(roles or {}), "policy": role})
     chosen = range(problems) if indices is None else indices
     requests = [Request(task.problem(index, split), samples, group=i) for i, index in enumerate(chosen)]
-    trajectories = run(episodes(requests, SingleTurn(), context, engine))
+    trajectories = run(episodes(requests, episode, context, engine))
     state = {"global_step": 0, "evaluation": True}
-    verdicts = run(judge.score([t.problem for t in trajectories], [t.text for t in trajectories], state))
+    open_ones = [t for t in trajectories if t.verdict is None]
+    found = iter(run(judge.score([t.problem for t in open_ones], [t.text for t in open_ones], state)))
+    verdicts = [t.verdict or next(found) for t in trajectories]
     line = summarise(judge, trajectories, verdicts, problems, samples, ks, seed)
     judged = [replace(t, verdict=v) for t, v in zip(trajectories, verdicts, strict=True)]
     return Evaluation({"task": task.name, "split": split, **line}, judged)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hone.compute.ledger import Ledger
 from hone.compute.spending import spent
 from hone.core.batch import Batch, collect
 from hone.training.charging import charge_evaluation, charge_step
 from hone.training.context import StepContext
-from hone.training.evaluate import evaluate, sample_line, sample_lines
+from hone.training.evaluate import SINGLE_TURN, evaluate, sample_line, sample_lines
 from hone.training.guards.acting import guarded_update
 from hone.training.guards.weights import weights_line
 from hone.training.metrics import step_metrics
@@ -99,6 +100,8 @@ def measure(s: Session) -> None:
             seed=s.recipe.seed,
             budget=s.budget,
             run=s.stop.run,
+            episode=s.method.evaluation or SINGLE_TURN,
+            roles=s.frozen_roles(Ledger()),
         )
     charge_evaluation(s.ledger, result.trajectories)
     counts = {"rollouts": s.ledger.rollouts, "sampled_tokens": s.ledger.sampled_tokens}

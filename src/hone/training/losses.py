@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor
 
 from hone.core.batch import Batch
 from hone.core.counting import count
 from hone.core.method import Method
+from hone.core.stages import SoftObjective
 from hone.policies.token_policy import Scores
 
 
@@ -29,7 +32,12 @@ def components(method: Method, scores: Scores, batch: Batch) -> dict[str, Tensor
     weights = batch.weights.to(device, dtype)
     old = logprobs.detach() if batch.old_logprobs is None else batch.old_logprobs.to(device, dtype)
     rollouts = batch.rollout_of.to(device)
-    terms = method.objective(logprobs, old, batch.advantages.to(device, dtype), rollouts)
+    if "action_logprobs" in method.objective.needs:
+        assert scores.action_logprobs is not None and batch.targets is not None  # refused without `actions`
+        soft: SoftObjective = cast(Any, method.objective)
+        terms = soft.soft(scores.action_logprobs, batch.targets.to(device, dtype))
+    else:
+        terms = method.objective(logprobs, old, batch.advantages.to(device, dtype), rollouts)
     if method.correction is not None:
         terms = terms * method.correction(old, batch.behaviour_logprobs.to(device, dtype), rollouts)
     name = "supervised" if method.credit is None else "policy"

@@ -36,6 +36,7 @@ def step_metrics(
     }
     line |= _updates(tally)
     line["learning_rate"] = learning_rate
+    line |= batch.readings
     return line | {f"time/{name}": round(value, 4) for name, value in seconds.items()}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from hone import __version__
 from hone.compute.spending import spent
-from hone.core.recipe import Recipe
+from hone.core.recipe import Recipe, phase_name, phase_number
 from hone.training import data
 from hone.training.disk import named, write_whole
 from hone.training.folder import RunFolder
@@ -60,24 +60,32 @@ def execute(
     resume: bool = False,
     reward: Callable[..., Any] | None = None,
 ) -> tuple[Run, bool]:
-    """Run every phase in turn, each from the last one's `final/`; a single phase lies in `out` itself.
+    """Run every phase in turn; a single phase lies in `out` itself, others in `phase-1` and so on.
 
     `reward` is the callable that `reward: callable:<name>` stands for. Returns the last phase's run and whether
     anything was left to do.
     """
     watcher = progress or Quiet()
-    model: str | None = None
     worked = False
     run = Run(out)
     with listening(watcher.note) as stop:
         for number, recipe in enumerate(phases, start=1):
-            folder = out if len(phases) == 1 else out / f"phase-{number}"
-            if model is not None:
-                recipe = recipe.model_copy(update={"model": model})
-            worked = _execute_one(recipe, folder, watcher, resume, reward, stop) or worked
+            folder = out if len(phases) == 1 else out / phase_name(number)
+            worked = _execute_one(_placed(recipe, out), folder, watcher, resume, reward, stop) or worked
             run = Run(folder)
-            model = str(run.final)
     return run, worked
+
+
+def _placed(recipe: Recipe, out: Path) -> Recipe:
+    """The recipe with folders in place of the phases whose models it names."""
+
+    def folder(name: str) -> str:
+        return name if phase_number(name) is None else str(Run(out / name).final)
+
+    models = {
+        role: each.model_copy(update={"model": folder(each.model)}) for role, each in recipe.models.items()
+    }
+    return recipe.model_copy(update={"model": folder(recipe.model), "models": models})
 
 
 def _execute_one(

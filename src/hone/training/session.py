@@ -23,6 +23,7 @@ from hone.core.sampling import Engine, SamplingParams
 from hone.core.stages import Judge, State
 from hone.engines import choose
 from hone.policies.loading import load_policy
+from hone.policies.support import action_space
 from hone.policies.token_policy import TokenPolicy
 from hone.tasks import make
 from hone.training import checkpoint, retention
@@ -34,6 +35,7 @@ from hone.training.context import PolicyRole, StepContext
 from hone.training.data import Data, prepare
 from hone.training.early_judge import EarlyJudge
 from hone.training.folder import RunFolder
+from hone.training.frozen import Frozen, load_frozen
 from hone.training.guards.self_test import check_reach
 from hone.training.guards.watch import Watch, watch
 from hone.training.judging import build_judge, notice
@@ -71,6 +73,7 @@ class Session:
     eval_judge: Judge
     policy: TokenPolicy
     reference: TokenPolicy | None
+    others: Mapping[str, Frozen]  # the recipe's `models`
     engine: Engine
     optimizer: torch.optim.Optimizer
     folder: RunFolder
@@ -101,7 +104,9 @@ class Session:
     def params(self) -> SamplingParams:
         """How training rollouts are sampled."""
         r = self.recipe
-        return SamplingParams(r.max_completion_length, r.temperature, stop=r.stop)
+        return SamplingParams(
+            r.max_completion_length, r.temperature, stop=r.stop, support=self.policy.support
+        )
 
     @property
     def update_settings(self) -> UpdateSettings:
@@ -165,10 +170,18 @@ class Session:
         roles = {"policy": PolicyRole(self.policy, engine, r.temperature, self.budget, self.ledger)}
         if self.reference is not None:
             roles["reference"] = PolicyRole(self.reference, None, r.temperature, self.budget, self.ledger)
+        roles |= self.frozen_roles(self.ledger)
         judge = self.judge
         if judge.independent and any("verdicts" in reward.needs for reward in self.method.rewards):
             judge = EarlyJudge(judge)
         return StepContext(self.task, judge, self.params, NoiseKey(r.seed, "train", step), roles)
+
+    def frozen_roles(self, ledger: Ledger) -> dict[str, PolicyRole]:
+        """The recipe's `models` as stages see them; what they compute is charged to `ledger`."""
+        return {
+            name: PolicyRole(each.policy, each.engine, self.recipe.temperature, self.budget, ledger)
+            for name, each in self.others.items()
+        }
 
     def begin(self, step: int) -> None:
         """Step `step` is being computed from here on."""
@@ -272,6 +285,8 @@ def open_session(
     if note:
         progress.note(note)
     check_reach(policy, engine)
+    policy.support = action_space(policy, recipe.actions)
+    others = {role: load_frozen(each.model, recipe, engine) for role, each in recipe.models.items()}
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
     data = prepare(recipe, method, task, eval_task, policy, at.state.step if at else 0)
     task, eval_task = data.task, data.eval_task
@@ -300,7 +315,7 @@ def open_session(
         progress.note(f"compiling the model's layers took {opening['compile']:.0f} s")
     session = Session(
         recipe, method, task, eval_task, judge, build_judge(eval_task, reward or recipe.reward), policy, reference,
-        engine, optimizer, folder, progress,
+        others, engine, optimizer, folder, progress,
         curriculum_state=method.curriculum.init(task, recipe.seed), data=data,
         plan=plan, budget=TokenBudget(plan.max_tokens), guards=watch(recipe, policy), costs=costs,
         opening=opening, stop=stop or Stop(),

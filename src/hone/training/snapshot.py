@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from itertools import chain
+from typing import Any
 
 import torch
 
@@ -59,6 +60,19 @@ class SnapshotEngine:
     def expect(self, live: int) -> None:
         """As of the engine."""
         self._engine.expect(live)
+
+    @property
+    def schedule(self) -> Any:
+        """As of the engine."""
+        return self._engine.schedule
+
+    def share(self, schedule: Any) -> None:
+        """As of the engine."""
+        self._engine.share(schedule)
+
+    def join(self, count: int) -> None:
+        """As of the engine."""
+        self._engine.join(count)
 
     def leave(self) -> None:
         """As of the engine."""

@@ -14,6 +14,7 @@ from hone.core.method import Method
 from hone.core.packed import broadcast
 from hone.core.recipe import Recipe
 from hone.core.stages import Context
+from hone.core.units import units
 from hone.policies.token_policy import TokenPolicy
 from hone.training.budget import TokenBudget
 from hone.training.scoring import score
@@ -118,13 +119,18 @@ def assign(method: Method, batch: Batch) -> Batch:
         return replace(batch, advantages=torch.ones_like(batch.behaviour_logprobs))
     if "values" in method.credit.needs:
         return _token_credit(method, batch)
-    values = batch.rewards.clone()
+    of = units(batch, method.group_by)
+    values, ok = batch.rewards[of.first].clone(), batch.ok[of.first]
     if batch.token_rewards is not None:
-        values.index_add_(0, batch.rollout_of, batch.token_rewards.to(values.dtype))
-    advantages = torch.zeros_like(values)
-    if bool(batch.ok.any()):
-        advantages[batch.ok] = method.credit(values[batch.ok], batch.groups[batch.ok])
-    return replace(batch, advantages=broadcast(advantages, batch.rollout_of).float())
+        values.index_add_(0, of.of[batch.rollout_of], batch.token_rewards.to(values.dtype))
+    earned = torch.zeros_like(values)
+    if bool(ok.any()):
+        earned[ok] = method.credit(values[ok], of.groups[ok])
+    advantages = broadcast(earned, of.of[batch.rollout_of])
+    if batch.local_advantages is not None:
+        heard = broadcast(batch.ok, batch.rollout_of)
+        advantages = advantages + torch.where(heard, batch.local_advantages.to(values.dtype), 0.0)
+    return replace(batch, advantages=advantages.float())
 
 
 def _token_credit(method: Method, batch: Batch) -> Batch:

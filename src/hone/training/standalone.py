@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hone.catalog import build_method
 from hone.core.errors import CheckpointError
 from hone.core.problem import Split
+from hone.core.recipe import Recipe
 from hone.core.sampling import SamplingParams
+from hone.core.stages import Episode
 from hone.engines import choose
 from hone.policies.loading import load_policy
+from hone.policies.support import action_space
 from hone.tasks import make
 from hone.training.data import prepare_evaluation
-from hone.training.evaluate import evaluate
+from hone.training.evaluate import SINGLE_TURN, evaluate
 from hone.training.folder import RunFolder
 from hone.training.judging import Reward, build_judge
 from hone.training.prompts import Room
@@ -40,14 +44,21 @@ def evaluate_model(
     reward: Reward = None,
     trust_remote_code: bool = False,
 ) -> dict[str, Any]:
-    """One line as eval.jsonl holds it. A run folder stands for its `final/` model and its own answer length."""
+    """One line as eval.jsonl holds it.
+
+    A run folder stands for its `final/` model, its own answer length and its own way to attempt a problem.
+    """
     name, length = str(model), max_completion_length
+    actions: tuple[str, ...] = ()
+    episode: Episode = SINGLE_TURN
     if (Path(model) / "recipe.yaml").is_file():
         final = Path(model) / "final"
         if not final.is_dir():
             raise CheckpointError(f"{model} is a run without a `final/` model.", "Finish it with `--resume`.")
         name = str(final)
-        length = length or int(RunFolder(Path(model)).read_recipe()["max_completion_length"])
+        stored = Recipe.model_validate(RunFolder(Path(model)).read_recipe())
+        length = length or stored.max_completion_length
+        actions, episode = stored.actions, build_method(stored).evaluation or episode
     named = {"name": task} if isinstance(task, str) else dict(task)
     options = {key: value for key, value in named.items() if key != "name"}
     policy = load_policy(name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
@@ -60,13 +71,14 @@ def evaluate_model(
         )
 
     sampler.on_shortage = shortage
-    params = SamplingParams(length or 64, temperature, top_p, top_k, min_p, tuple(stop))
+    space = action_space(policy, actions)
+    params = SamplingParams(length or 64, temperature, top_p, top_k, min_p, tuple(stop), space)
     built = make(named["name"], **options)
     built, said = prepare_evaluation(built, split, Room(policy, params.max_tokens), problems)
     notes += said
     result = evaluate(
         policy, sampler, built, build_judge(built, reward), params,
-        problems=problems, samples=samples or max(k), ks=k, seed=seed, split=split,
+        problems=problems, samples=samples or max(k), ks=k, seed=seed, split=split, episode=episode,
     )  # fmt: skip
     line = {"step": None, "model": str(model), **result.line}
     return line | ({"note": " ".join(notes)} if notes else {})

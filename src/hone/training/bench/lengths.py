@@ -77,6 +77,10 @@ class ScheduledEngine:
         """Open a schedule with `live` groups."""
         self._engine.expect(live * self._generations)
 
+    def join(self, count: int) -> None:
+        """Refused: limits are given to groups, not to branches."""
+        raise EngineError("A workload of the bench has no branches.", "Use a single-turn episode.")
+
     def leave(self) -> None:
         """One group has ended."""
         for _ in range(self._generations):

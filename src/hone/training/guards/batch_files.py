@@ -18,8 +18,9 @@ from hone.core.trajectory import Segment, Trajectory
 
 ARRAYS, STRUCTURE = "batch.safetensors", "batch.json"
 FIELDS = (
-    *("groups", "lengths", "rollout_of", "behaviour_logprobs", "ok", "kept", "rewards"),
-    *("token_rewards", "old_logprobs", "reference_logprobs", "values", "advantages", "returns", "weights"),
+    *("groups", "lengths", "rollout_of", "behaviour_logprobs", "ok", "kept", "rewards", "parts", "attempts"),
+    *("token_rewards", "old_logprobs", "reference_logprobs", "values", "local_advantages", "targets"),
+    *("advantages", "returns", "weights"),
 )
 
 
@@ -61,6 +62,7 @@ def write_batch(batch: Batch, folder: Path) -> None:
                 "labels": dict(t.labels),
                 "sampler": dict(t.sampler),
                 "verdict": None if t.verdict is None else _plain(t.verdict),
+                "readings": dict(t.readings),
             }
             for t in batch.trajectories
         ],
@@ -85,7 +87,7 @@ def read_batch(folder: Path) -> Batch:
         ) from None
 
 
-def _batch(tensors: dict[str, torch.Tensor], body: dict[str, Any]) -> Batch:
+def _batch(tensors: dict[str, Any], body: dict[str, Any]) -> Batch:
     tokens, logprobs = tensors.pop("segment_tokens").numpy(), tensors.pop("segment_logprobs").numpy()
     segments: list[Segment] = []
     start = 0
