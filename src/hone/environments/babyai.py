@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Any
 
 from hone.core.environment import Step
@@ -12,6 +13,7 @@ from hone.environments.gym_text import MISSING
 
 LEVELS = ("goto", "pickup", "pick_up_seq_go_to", "open")
 MOST_SHOWN = 8  # objects in a prompt; there are fewer in view, but for rooms filled to the brim
+ROOM = 6  # cells of a room's side, walls included
 SEEN = 7  # MiniGrid's partial view is 7 x 7 cells; the agent stands in the middle of its last row
 COLOURS = {"red": "r", "green": "g", "blue": "b", "purple": "p", "yellow": "y", "grey": "e"}
 KINDS = {"ball": "b", "box": "x", "key": "k", "door": "d"}
@@ -26,7 +28,8 @@ class BabyAI:
     The state `g rb     3 1 .. |!rb2+1 gk0-2>` holds the mission (`g` go to, `p` pick up, `o` open; colour, kind), how
     many steps the cells ahead, to the left and to the right are free, what is carried, then the objects in view from
     near to far: colour, kind, steps ahead and to the right. Those that the mission names come first, marked `!`, and
-    `?` for its second part. Doors are `d`, open ones `o`. It is MiniGrid's partial view, and nothing is remembered.
+    `?` for its second part. Doors are `d`, open ones `o`. In view is what MiniGrid's view holds of the agent's own room:
+    7 cells ahead and 3 to each side. Nothing is remembered.
     Source: Chevalier-Boisvert et al. 2019 (arXiv 1810.08272), by minigrid. TaskError where that is not installed.
     """
 
@@ -49,20 +52,20 @@ class BabyAI:
 
     def reset(self, seed: int) -> str:
         """Begin the attempt of `seed`; returns the first observation."""
-        seen, _ = self._world.reset(seed=seed % 2**31)
+        self._world.reset(seed=seed % 2**31)
         self._advisor, self._advised = None, -1
         self._taken, self._over = 0, False
-        self._state = self._text(seen["image"])
+        self._state = self._text()
         return self._state
 
     def step(self, action: str) -> Step:
         """Act. Raises TaskError for what is no action, and after the end."""
         check_action(action, self.actions, self._over)
         self._last = self.actions.index(action)
-        seen, reward, terminated, truncated, _ = self._world.step(self._last)
+        _, reward, terminated, truncated, _ = self._world.step(self._last)
         self._taken += 1
         self._over = bool(terminated or truncated) or self._taken >= self.horizon
-        self._state = self._text(seen["image"])
+        self._state = self._text()
         return Step(self._state, float(reward > 0), self._over)
 
     def advice(self) -> str:
@@ -88,28 +91,35 @@ class BabyAI:
         """The symbolic prompt of the present view."""
         return self._state
 
-    def _text(self, image: Any) -> str:
-        from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT
-
+    def _text(self) -> str:
         parts = goals(self._world.instrs)
         shown = []
-        for x in range(SEEN):
-            for y in range(SEEN):
-                kind = IDX_TO_OBJECT[int(image[x, y, 0])]
-                if kind not in KINDS or (x, y) == (SEEN // 2, SEEN - 1):
-                    continue
-                colour = IDX_TO_COLOR[int(image[x, y, 1])]
-                named = next((i for i, (_, c, k) in enumerate(parts) if (c, k) == (colour, kind)), 2)
-                letter = "o" if kind == "door" and image[x, y, 2] == 0 else KINDS[kind]
-                ahead, right = SEEN - 1 - y, x - SEEN // 2
-                text = f"{'!?'[named] if named < 2 else ''}{COLOURS[colour]}{letter}{ahead}{right:+d}"
-                shown.append((named, ahead + abs(right), right, text))
+        for thing, ahead, right in self._in_view():
+            named = next((i for i, (_, c, k) in enumerate(parts) if (c, k) == (thing.color, thing.type)), 2)
+            letter = "o" if thing.type == "door" and thing.is_open else KINDS[thing.type]
+            text = f"{'!?'[named] if named < 2 else ''}{COLOURS[thing.color]}{letter}{ahead}{right:+d}"
+            shown.append((named, ahead + abs(right), right, text))
         shown.sort()
         mission = ",".join(f"{verb}{COLOURS[c]}{KINDS[k]}" for verb, c, k in parts)
         held = self._world.carrying
         carried = COLOURS[held.color] + KINDS[held.type] if held is not None else ".."
         objects = " ".join(text for *_, text in shown[:MOST_SHOWN])
         return f"{mission:8}{self._free()}{carried}|{objects}>"
+
+    def _in_view(self) -> Iterator[tuple[Any, int, int]]:
+        """Things of the agent's room with how far ahead and to the right they are, as far as the view reaches."""
+        world = self._world
+        ahead, right, place = world.dir_vec, world.right_vec, world.agent_pos
+        left, top = world.room_from_pos(*place).top
+        for x in range(left, left + ROOM):
+            for y in range(top, top + ROOM):
+                thing = world.grid.get(x, y)
+                if thing is None or thing.type not in KINDS or (x, y) == tuple(place):
+                    continue
+                dx, dy = x - place[0], y - place[1]
+                front, side = int(dx * ahead[0] + dy * ahead[1]), int(dx * right[0] + dy * right[1])
+                if 0 <= front < SEEN and abs(side) <= SEEN // 2:
+                    yield thing, front, side
 
     def _free(self) -> str:
         """How many cells are free ahead, to the left and to the right."""
@@ -145,7 +155,7 @@ def _level_class() -> Any:
         def __init__(self, level: str, objects: int, horizon: int) -> None:
             self.level, self.objects = level, objects
             rows = 3 if level == "open" else 1
-            super().__init__(room_size=6, num_rows=rows, num_cols=rows, max_steps=horizon)
+            super().__init__(room_size=ROOM, num_rows=rows, num_cols=rows, max_steps=horizon)
 
         def _gen_grid(self, width: int, height: int) -> None:
             while True:  # MiniGrid's own loop, which prints what it rejects
@@ -156,6 +166,10 @@ def _level_class() -> Any:
                     return
                 except (RejectSampling, RecursionError):
                     continue
+
+        def gen_obs(self) -> dict[str, Any]:
+            """No picture: a prompt is read off the grid, and MiniGrid's picture takes three times as long."""
+            return {"direction": self.agent_dir, "mission": self.mission}
 
         def gen_mission(self) -> None:
             """Objects, the agent among them, and what it is told to do."""
