@@ -354,7 +354,7 @@ def learned(
         total = sums(weights[..., None, None] * chosen, states, made, size)
         visits = total.sum(-1, keepdims=True)
         fitted = np.where(visits > 0, total / np.maximum(visits, 1e-12), policy)
-        return np.log((1 - rate) * policy + rate * fitted)
+        return np.log(np.maximum((1 - rate) * policy + rate * fitted, 1e-6))
     if learner == "names":
         named = right_action(states, LONG) ^ (rng.random(states.shape) < 0.1)
         heard = made
