@@ -22,7 +22,11 @@ _PIECES: dict[str, dict[str, type]] = {
         "variance_optimal": curricula.VarianceOptimal,
         "maxrl_optimal": curricula.MaxrlOptimal,
     },
-    "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
+    "episode": {
+        "single_turn": episodes.SingleTurn,
+        "demonstration": episodes.Demonstration,
+        "turns": episodes.Turns,
+    },
     "rewards": {"verifier": Verifier},
     "selectors": {"mask_truncated": selectors.MaskTruncated, "zero_variance": selectors.ZeroVariance},
     "credit": {

@@ -79,3 +79,8 @@ def playable(task: Task) -> Playable:
         f"Task `{task.name}` has no environment to play in.",
         "Use `task: environment`, or an episode of one answer (`episode: single_turn`).",
     )
+
+
+def hinted(state: str, feedback: str) -> str:
+    """The state's prompt with feedback in it, before the mark that ends it. Nothing to say leaves it as it is."""
+    return f"{state.removesuffix('>')} {feedback}>" if feedback else state
