@@ -12,7 +12,7 @@ from hone.core.method import Method
 from hone.core.recipe import Choice, Recipe
 from hone.core.registry import Registry, option_types
 from hone.methods import cards
-from hone.rewards import Verifier
+from hone.rewards import Retrospection, Verifier
 
 _PIECES: dict[str, dict[str, type]] = {
     "curriculum": {
@@ -27,7 +27,7 @@ _PIECES: dict[str, dict[str, type]] = {
         "demonstration": episodes.Demonstration,
         "turns": episodes.Turns,
     },
-    "rewards": {"verifier": Verifier},
+    "rewards": {"verifier": Verifier, "retrospection": Retrospection},
     "selectors": {"mask_truncated": selectors.MaskTruncated, "zero_variance": selectors.ZeroVariance},
     "credit": {
         "reinforce": credit.Reinforce,

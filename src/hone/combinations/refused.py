@@ -104,6 +104,22 @@ def targets_without_actions(recipe: Recipe, method: Method) -> RecipeError | Non
     )
 
 
+def targets_that_nobody_writes(recipe: Recipe, method: Method) -> RecipeError | None:
+    """Soft labels come from a piece of `rewards`, and are for an objective that reads them."""
+    written = any("targets" in getattr(reward, "gives", ()) for reward in method.rewards)
+    if written == ("targets" in method.needs):
+        return None
+    if written:
+        return RecipeError(
+            "A piece of `rewards` writes targets, and `objective` does not read them.",
+            "Set `objective: soft_target`, or leave the piece out.",
+        )
+    return RecipeError(
+        "`objective: soft_target` moves the policy to targets, and no piece of `rewards` writes any.",
+        "Set `rewards: [verifier, retrospection]`.",
+    )
+
+
 def no_credit(recipe: Recipe, method: Method) -> RecipeError | None:
     """Every rollout would be reinforced alike."""
     if not method.episode.samples or method.credit is not None or not _reads_advantages(method):
@@ -367,6 +383,7 @@ REFUSED: tuple[Check, ...] = (
     ahead_without_correction,
     imitation_of_oneself,
     targets_without_actions,
+    targets_that_nobody_writes,
     no_credit,
     pass_rates_of_something_else,
     small_groups,

@@ -12,7 +12,7 @@ from hone.core.environment import Environment, Playable, playable
 from hone.core.errors import RecipeError
 from hone.core.noise import NoiseKey
 from hone.core.options import require_choice
-from hone.core.problem import Problem, Verdict
+from hone.core.problem import Problem, Prompt, Verdict
 from hone.core.stages import Context, Request
 from hone.core.trajectory import FinishReason, Segment, Trajectory
 
@@ -126,13 +126,26 @@ async def play(request: Request, context: Context, form: Form) -> list[Played]:
     """`request.count` attempts side by side: they meet at the engine's barriers, turn after turn."""
     task = playable(context.task)
     noise = replace(context.noise.child(request.group), draw=len(request.drawn))
-    shared = Segment(context.encode(request.shown), "prompt")
-    parts = [_attempt(task, request, context, form, shared, noise.child(i)) for i in range(request.count)]
+    prompts = _Prompts(context)
+    parts = [_attempt(task, request, context, form, prompts, noise.child(i)) for i in range(request.count)]
     return await context.together(parts)
 
 
+class _Prompts:
+    """Each distinct prompt of a group once, so that attempts that meet a state again share its computation."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._made: dict[Prompt, Segment] = {}
+
+    def __call__(self, prompt: Prompt) -> Segment:
+        if prompt not in self._made:
+            self._made[prompt] = Segment(self._context.encode(prompt), "prompt")
+        return self._made[prompt]
+
+
 async def _attempt(
-    task: Playable, request: Request, context: Context, form: Form, prompt: Segment, noise: NoiseKey
+    task: Playable, request: Request, context: Context, form: Form, prompts: _Prompts, noise: NoiseKey
 ) -> Played:
     world = task.start(request.problem)
     _check_actions(world, context)
@@ -140,7 +153,7 @@ async def _attempt(
     role = context.role("policy")
     decisions: list[Segment] = []
     actions: list[str] = []
-    earned, plain, worth, leaf, done = 0.0, 0.0, 1.0, prompt, False
+    earned, plain, worth, leaf, done = 0.0, 0.0, 1.0, prompts(request.shown), False
     while not done:
         (answer,) = await role.sample(leaf, 1, params, noise.child(len(decisions)))
         decisions.append(answer.segment)
@@ -154,7 +167,7 @@ async def _attempt(
         if not done and form == "history":
             leaf = context.observe(answer.segment, step.observation)
         elif not done:
-            leaf = Segment(context.encode(world.state), "prompt")
+            leaf = prompts(world.state)
     return Played(tuple(decisions), tuple(actions), earned, plain, cut=False)
 
 
