@@ -8,6 +8,7 @@ from typing import Any
 
 from hone.core.environment import Step
 from hone.core.errors import TaskError, nearest
+from hone.environments.babyai_search import advise
 from hone.environments.base import check_action, check_size
 from hone.environments.gym_text import MISSING
 
@@ -44,16 +45,12 @@ class BabyAI:
             check_size("babyai", "objects", objects, 2, 8)
         self.level, self.horizon = level, horizon
         self._world: Any = _level_class()(level, objects, horizon)
-        self._advisor: Any = None
         self._state = ""
-        self._last = 0  # the action before this decision
-        self._advised = -1  # at which decision the bot was asked last
         self._taken, self._over = 0, True
 
     def reset(self, seed: int) -> str:
         """Begin the attempt of `seed`; returns the first observation."""
         self._world.reset(seed=seed % 2**31)
-        self._advisor, self._advised = None, -1
         self._taken, self._over = 0, False
         self._state = self._text()
         return self._state
@@ -61,30 +58,15 @@ class BabyAI:
     def step(self, action: str) -> Step:
         """Act. Raises TaskError for what is no action, and after the end."""
         check_action(action, self.actions, self._over)
-        self._last = self.actions.index(action)
-        _, reward, terminated, truncated, _ = self._world.step(self._last)
+        _, reward, terminated, truncated, _ = self._world.step(self.actions.index(action))
         self._taken += 1
         self._over = bool(terminated or truncated) or self._taken >= self.horizon
         self._state = self._text()
         return Step(self._state, float(reward > 0), self._over)
 
     def advice(self) -> str:
-        """What MiniGrid's own bot, which plans by search, does next.
-
-        The bot keeps a plan, so TaskError unless it is asked once at every decision.
-        """
-        from minigrid.utils.baby_ai_bot import BabyAIBot
-
-        if self._taken != self._advised + 1:
-            raise TaskError(
-                f"The bot was asked at decision {self._taken}, and last at {self._advised}.",
-                "Ask it once at every decision from the first on: it keeps a plan.",
-            )
-        first, self._advised = self._advised < 0, self._taken
-        if first:
-            self._advisor = BabyAIBot(self._world)
-        move = self._advisor.replan() if first else self._advisor.replan(self._last)
-        return self.actions[min(int(move), len(self.actions) - 1)]  # `done` is no action here
+        """The first action of a shortest way to what the mission wants next, by search of the whole room."""
+        return advise(self._world)
 
     @property
     def state(self) -> str:
