@@ -8,7 +8,7 @@ from triton import compile as compile_kernel
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from hone.kernels import decode_triton, layer_triton, sampling_triton
+from hone.kernels import decode_triton, layer_triton, logprobs_triton, sampling_triton
 
 HALF, SINGLE, DOUBLE, LONG, INT, FLAG = "*bf16", "*fp32", "*fp64", "*i64", "*i32", "*i1"
 ATTENTION = {"q": HALF, "keys": HALF, "values": HALF, "out": SINGLE, "lse": SINGLE, "scale": "fp32"}
@@ -52,6 +52,18 @@ KERNELS: list[tuple[Any, dict[str, str], dict[str, Any]]] = [
         {"logits": HALF, "temperature": DOUBLE, "greedy": FLAG, "uniforms": DOUBLE, "highs": SINGLE, "sums": SINGLE,
          "tops": INT, "tokens": LONG, "logprobs": SINGLE},
         {"BLOCK": 4096, "CHUNKS": 64, "WIDE": False},
+    ),
+    (
+        logprobs_triton._statistics_kernel,
+        {"logits": HALF, "tokens": LONG, "logprobs": SINGLE, "normalisers": SINGLE, "entropies": SINGLE,
+         "inverse": "fp32"},
+        {"SIZE": 4096},
+    ),
+    (
+        logprobs_triton._gradient_kernel,
+        {"logits": HALF, "tokens": LONG, "normalisers": SINGLE, "entropies": SINGLE, "of_logprobs": SINGLE,
+         "of_entropies": SINGLE, "inverse": "fp32"},
+        {"ENTROPY": True, "SIZE": 4096},
     ),
 ]  # fmt: skip
 

@@ -44,7 +44,7 @@ def test_tokens_equal_the_plain_sampler_in_float64(vocabulary: int, temperature:
     logits = torch.randn(8, vocabulary, dtype=torch.float64) * 3
     u = uniforms(8)
     got = draw(logits, u, *columns(8, temperature))
-    want = sampler.draw(logits, u, sampler.settings([SamplingParams(1, temperature)]))
+    want = sampler.draw(logits, u, sampler.settings([SamplingParams(1, temperature)], DEVICE))
     assert torch.equal(got[0], want[0])
     torch.testing.assert_close(got[1], want[1], atol=1e-12, rtol=1e-12)
 

@@ -29,6 +29,9 @@ def bench(
     ] = "equal",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the decoder layers for training, which takes minutes.")
+    ] = False,
     rounds: Annotated[int, typer.Option(min=1, help="Steps that are timed.")] = 5,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -53,7 +56,7 @@ def bench(
     transformers_logging.disable_progress_bar()
     given: dict[str, Any] = {
         "model": model, "problems": problems, "generations": generations, "prompt": prompt, "completion": completion,
-        "lengths": lengths, "dtype": dtype,
+        "lengths": lengths, "dtype": dtype, "compile": compiled or None,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value is not None}
     workload = dataclasses.replace(default(device), **chosen)

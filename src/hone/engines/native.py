@@ -16,9 +16,10 @@ from hone.engines.checks import end_tokens
 from hone.engines.decoding import Decoding, Look, Work, plan_work
 from hone.engines.native_model import NativeModel, unsupported
 from hone.engines.plain_steps import PlainSteps, Steps
-from hone.engines.static_batch import StaticBatch, has_triton
+from hone.engines.static_batch import StaticBatch
 from hone.engines.static_decoding import StaticDecoding
 from hone.engines.stops import Stops
+from hone.kernels.available import has_triton
 from hone.kernels.numba_jit import compiled_before, has_numba
 
 # Tokens sampled between two looks at what has ended: each look makes a GPU wait.

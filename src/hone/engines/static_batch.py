@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from math import prod
 
@@ -27,17 +26,13 @@ from hone.engines.static_state import (
     round_up,
 )
 from hone.engines.static_step import StepOperations, decode_step
+from hone.kernels.available import has_triton
 from hone.kernels.decode_tiles import group_rows, power_of_two, rows_per_tile
 
 KERNEL_CAPABILITY = (8, 0)  # the first GPUs with what the kernels are written for
 KERNEL_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # Sizes are rounded up to these, so that calls of similar size share captured steps.
 SLOTS_STEP, PLACES_STEP, POSITIONS_STEP = 16, 64, 1024
-
-
-def has_triton() -> bool:
-    """Whether Triton is installed."""
-    return importlib.util.find_spec("triton") is not None
 
 
 def choose_operations(model: NativeModel) -> StepOperations:

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from hone.core.errors import PolicyError
+from hone.kernels.available import has_triton
 
 CHUNK_ELEMENTS = 1 << 24  # logits held at once: 64 MiB in float32
-CUDA_CHUNK_ELEMENTS = 1 << 27  # 512 MiB: fewer tokens a product would leave the chip waiting for the weight
+CUDA_CHUNK_ELEMENTS = (
+    1 << 28
+)  # 512 MiB in bfloat16: fewer tokens a product would leave the chip waiting for the weight
 
 
 def chunk_elements(device: torch.device) -> int:
@@ -84,6 +87,58 @@ class _SelectedLogprobs(torch.autograd.Function):
         return grad_hidden, grad_weight, None, None, None
 
 
+class _FusedLogprobs(torch.autograd.Function):
+    """As above in two passes over the logits of a chunk, which are made again in backward, by kernels for a GPU."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, tokens: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        from hone.kernels.logprobs_triton import statistics
+
+        chunk = max(1, chunk_elements(hidden.device) // weight.shape[0])
+        cast = weight.to(hidden.dtype)
+        found = [
+            statistics(h @ cast.T, t, temperature) for h, t in zip(hidden.split(chunk), tokens.split(chunk))
+        ]
+        logprobs, lse, entropy = (torch.cat(parts) for parts in zip(*found))
+        ctx.save_for_backward(hidden, weight, tokens, lse, entropy)
+        ctx.temperature, ctx.chunk = temperature, chunk
+        ctx.set_materialize_grads(False)
+        return logprobs, entropy
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor, Tensor, None, None]:
+        from hone.kernels.logprobs_triton import gradient_
+
+        hidden, weight, tokens, lse, entropy = ctx.saved_tensors
+        of_logprobs, of_entropy = grads
+        if of_logprobs is None:
+            of_logprobs = torch.zeros_like(lse)
+        cast = weight.to(hidden.dtype)
+        grad_hidden = torch.empty_like(hidden)
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32)
+        for start in range(0, len(tokens), ctx.chunk):
+            span = slice(start, start + ctx.chunk)
+            grad = gradient_(
+                hidden[span] @ cast.T, tokens[span], lse[span], entropy[span], of_logprobs[span].contiguous(),
+                None if of_entropy is None else of_entropy[span].contiguous(), ctx.temperature,
+            )  # fmt: skip
+            torch.mm(grad, cast, out=grad_hidden[span])
+            grad_weight += grad.T @ hidden[span]
+        return grad_hidden, grad_weight, None, None
+
+
+def fuses(hidden: Tensor) -> bool:
+    """Whether the kernels for a GPU serve `hidden`."""
+    return (
+        hidden.is_cuda
+        and hidden.dtype in (torch.bfloat16, torch.float16)
+        and len(hidden) > 0
+        and has_triton()
+    )
+
+
 def selected_logprobs(
     hidden: Tensor, weight: Tensor, tokens: Tensor, temperature: float = 1.0, want_entropy: bool = False
 ) -> tuple[Tensor, Tensor | None]:
@@ -93,7 +148,10 @@ def selected_logprobs(
     `hidden`, `tokens[T]` int64. Returns `logprobs[T]` in nats (float32 at least) and `entropy[T]` in nats, or None
     unless asked for.
     """
-    logprobs, entropy = _SelectedLogprobs.apply(hidden, weight, tokens, temperature, want_entropy)
+    if fuses(hidden):
+        logprobs, entropy = _FusedLogprobs.apply(hidden, weight, tokens, temperature)
+    else:
+        logprobs, entropy = _SelectedLogprobs.apply(hidden, weight, tokens, temperature, want_entropy)
     return logprobs, (entropy if want_entropy else None)
 
 

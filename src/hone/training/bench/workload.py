@@ -29,7 +29,7 @@ class Workload:
     """`problems` prompts of `prompt` tokens, `generations` answers to each of up to `completion` tokens.
 
     `model` is a preset, a shape, or what a recipe's `model` may be. `max_tokens` are those of one forward pass in
-    training. Raises RecipeError for numbers without a meaning, PolicyError for a bad shape.
+    training; `compile` compiles the decoder layers for it. Raises RecipeError for numbers without a meaning, PolicyError for a bad shape.
     """
 
     model: str = "tiny"
@@ -42,6 +42,7 @@ class Workload:
     device: str = "auto"
     max_tokens: int = 16_384
     learning_rate: float = 1e-6
+    compile: bool = False
 
     def __post_init__(self) -> None:
         smallest = {"problems": 1, "generations": 2, "prompt": 1, "completion": 2, "max_tokens": 1}
@@ -92,6 +93,7 @@ class Workload:
             "learning_rate": self.learning_rate,
             "steps": 1_000_000,  # never reached
             "eval": {"problems": 1},  # never evaluated
+            "compile": self.compile,
             "guards": {"bundles": 0},  # writing one would be timed
             "dtype": self.dtype,
             "device": self.device,
