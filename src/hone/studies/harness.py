@@ -92,16 +92,17 @@ def run_study(
     *,
     short: bool = False,
     workers: int = 1,
+    only: str = "",
     tell: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Run the cells that `out` lacks, and write it after each; returns its content.
+    """Run the cells that `out` lacks (those with `only` in their keys), and write it after each; returns its content.
 
     A cell that fails is told, left out, and tried again next time.
     """
     cells = study.cells(short)
     kept = {key: each for key, each in _read(out).items() if each.get("digest")}
     stored = {c.key: kept[c.key] for c in cells if kept.get(c.key, {}).get("digest") == study.digest(c)}
-    missing = [c for c in cells if c.key not in stored]
+    missing = [c for c in cells if c.key not in stored and only in c.key]
     tell(f"{study.id}: {len(missing)} of {len(cells)} cells to run")
     began = time.monotonic()
     for done, (cell, result, seconds) in enumerate(_results(study, missing, workers), start=1):
