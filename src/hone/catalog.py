@@ -18,6 +18,7 @@ from hone.rewards import (
     LengthPenalty,
     Majority,
     Progress,
+    Retrospection,
     TerminationBaseline,
     Verifier,
 )
@@ -42,6 +43,7 @@ _PIECES: dict[str, dict[str, type]] = {
         "cheatsheet": episodes.Cheatsheet,
         "thinking": episodes.Thinking,
         "continuation": episodes.Continuation,
+        "turns": episodes.Turns,
     },
     "rewards": {
         "verifier": Verifier,
@@ -51,6 +53,7 @@ _PIECES: dict[str, dict[str, type]] = {
         "progress": Progress,
         "termination_baseline": TerminationBaseline,
         "length_penalty": LengthPenalty,
+        "retrospection": Retrospection,
     },
     "selectors": {
         "mask_truncated": selectors.MaskTruncated,
@@ -68,6 +71,7 @@ _PIECES: dict[str, dict[str, type]] = {
         "maxrl": credit.Maxrl,
         "pass_at_k": credit.PassAtK,
         "gae": credit.Gae,
+        "rwr": credit.Rwr,
         "centre": credit.Centre,
         "scale": credit.Scale,
         "clip": credit.Clip,
@@ -78,6 +82,7 @@ _PIECES: dict[str, dict[str, type]] = {
         "gspo": objectives.Gspo,
         "cispo": objectives.Cispo,
         "supervised": objectives.Supervised,
+        "soft_target": objectives.SoftTarget,
     },
     "correction": {"importance": objectives.Correction},
     "kl": {"loss": objectives.KlLoss, "reward": objectives.KlReward},

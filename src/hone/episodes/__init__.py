@@ -6,7 +6,6 @@ from hone.episodes.cheatsheet import Cheatsheet
 from hone.episodes.continuation import Continuation
 from hone.episodes.demonstration import Demonstration
 from hone.episodes.single_turn import SingleTurn
-from hone.episodes.thinking import Thinking
 
 __all__ = [
     "Abstraction",
@@ -16,4 +15,5 @@ __all__ = [
     "Demonstration",
     "SingleTurn",
     "Thinking",
+    "Turns",
 ]
