@@ -6,6 +6,8 @@ from hone.episodes.cheatsheet import Cheatsheet
 from hone.episodes.continuation import Continuation
 from hone.episodes.demonstration import Demonstration
 from hone.episodes.single_turn import SingleTurn
+from hone.episodes.thinking import Thinking
+from hone.episodes.turns import Turns
 
 __all__ = [
     "Abstraction",
