@@ -115,7 +115,7 @@ def run_study(
             "digest": study.digest(cell),
             "commit": commit_of(Path(__file__).parents[1]),
             "seconds": round(seconds, 1),
-            "result": result,
+            "result": _short(result),
         }
         tell(f"{study.id} {cell.key}: {seconds:.0f} s ({ending})")
         _write(out, content(study, cells, stored, short))
@@ -194,8 +194,14 @@ def _read(out: Path) -> dict[str, Any]:
         raise DataError(f"{out} is no file of a study: {error}.", "Remove it, or name another.") from error
 
 
+def _short(result: Result) -> Result:
+    """The result with six digits of every number, which is more than any of them is sure of."""
+    found: Result = json.loads(json.dumps(result), parse_float=lambda text: float(f"{float(text):.6g}"))
+    return found
+
+
 def _write(out: Path, whole: Mapping[str, Any]) -> None:
-    """Whole or not at all, a line for each claim, curve and cell: a study that is killed leaves that of its last cell."""
+    """Whole or not at all, a line for each claim, curve and cell: one that is killed leaves that of its last cell."""
 
     def line(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
