@@ -24,7 +24,7 @@ EPISODE = {
 }  # fmt: skip
 COMMON: Mapping[str, Any] = {
     "task": {"name": "strategy", "strategies": 4, "cues": 16},
-    "max_completion_length": 3,
+    "max_completion_length": 4,
     "problems_per_step": 16,
     "device": "cpu",
     "eval": {"before": False, "problems": 1, "samples": 1, "samples_during": 1, "k": [1]},

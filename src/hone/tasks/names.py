@@ -22,7 +22,7 @@ TASKS: dict[str, str] = {
     "maze": "find the way through a maze (procedural, sizes 5 to 21)",
     "countdown": "reach a target from given numbers (procedural)",
     "arithmetic": "chains of operations with a scratchpad (procedural)",
-    "strategy": "two digits, moved on as a letter decides (procedural, for abstractions)",
+    "strategy": "a letter stands for a strategy that no prompt names (procedural, for abstractions)",
     "mixture": "several tasks in one, by weights",
     "gsm8k": "grade-school word problems, from files or the hub",
     "rg:<name>": "a procedural task of reasoning-gym",
