@@ -26,7 +26,9 @@ def said(best):
 
 
 def test_what_abstractions_were_worth():
-    run = run_with({"step": 0, "abstractions": said(0.5)}, {"step": 5}, {"step": 9, "abstractions": said(0.6)})
+    run = run_with(
+        {"step": 0, "abstractions": said(0.5)}, {"step": 5}, {"step": 9, "abstractions": said(0.6)}
+    )
     header, rows = abstractions.success(run)
     assert header == [
         "step", "without", "average of all", "best of all (an oracle's choice)", "without, pass@2",

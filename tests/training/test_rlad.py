@@ -14,8 +14,17 @@ EPISODE = {
     "blind_prompt": "{abstraction}>",
 }
 BASE = {
-    **{"task": "strategy", "model": "micro:new", "max_completion_length": 4, "problems_per_step": 2, "steps": 1},
-    **{"num_generations": 6, "eval": {"before": False, "problems": 3, "samples": 4, "samples_during": 4, "k": [1]}},
+    **{
+        "task": "strategy",
+        "model": "micro:new",
+        "max_completion_length": 4,
+        "problems_per_step": 2,
+        "steps": 1,
+    },
+    **{
+        "num_generations": 6,
+        "eval": {"before": False, "problems": 3, "samples": 4, "samples_during": 4, "k": [1]},
+    },
 }
 WARM = {
     "method": "sft",

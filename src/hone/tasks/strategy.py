@@ -1,4 +1,4 @@
-"""Latent strategies: `K47=` is answered `c47`, the strategy that the letter stands for and what it is applied to.
+"""Latent strategies: `K47=` is answered `347`, the strategy that the letter stands for and what it is applied to.
 
 No prompt says which letter stands for which strategy: to be able to carry out any is not to know which is right.
 The smallest text task in which an abstraction, the name of a strategy, is worth having.
@@ -10,18 +10,19 @@ import random
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from string import ascii_lowercase, ascii_uppercase, digits
+from string import ascii_uppercase, digits
 
 from hone.core.errors import TaskError
 from hone.core.problem import Problem, Split, Verdict, stable_hash
 from hone.tasks.procedural import check_index, check_quality, check_range, check_split, listed
 
-ANSWER = re.compile("[a-z][0-9]{2}")
+NAMES = digits[1:]
+ANSWER = re.compile("[1-9][0-9]{2}")
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """`cues` letters (2 to 26), each of which stands for one of `strategies` (2 to 26) named a, b, c, ... (`outline`).
+    """`cues` letters (2 to 26), each of which stands for one of `strategies` (2 to 9) named 1, 2, 3, ... (`outline`).
 
     Reward 1 exactly if the text is the name of the cue's strategy and the two digits. Which cue has which strategy
     depends on the options alone; cues are shared out evenly. There are 100 problems for each cue.
@@ -32,7 +33,7 @@ class Strategy:
     name: str = field(default="strategy", init=False)
 
     def __post_init__(self) -> None:
-        check_range(self.name, "strategies", self.strategies, 2, len(ascii_lowercase))
+        check_range(self.name, "strategies", self.strategies, 2, len(NAMES))
         check_range(self.name, "cues", self.cues, 2, len(ascii_uppercase))
 
     def problem(self, index: int, split: Split = "train") -> Problem:
@@ -73,7 +74,7 @@ class Strategy:
         if quality == "direct":
             return str(problem.answer)
         right = str(problem.answer)
-        names = [name for name in ascii_lowercase[: self.strategies] if name != right[0]]
+        names = [name for name in NAMES[: self.strategies] if name != right[0]]
         return random.Random(seed).choice(names) + right[1:]
 
     def outline(self, problem: Problem, text: str) -> str:
@@ -84,7 +85,7 @@ class Strategy:
 
 @lru_cache(maxsize=4)
 def _all_problems(strategies: int, cues: int) -> dict[Split, tuple[Problem, ...]]:
-    names = [ascii_lowercase[cue % strategies] for cue in range(cues)]
+    names = [NAMES[cue % strategies] for cue in range(cues)]
     random.Random(stable_hash("strategy", strategies, cues)).shuffle(names)
     return listed(
         Problem(f"{cue}{a}{b}=", f"{name}{a}{b}", "strategy", oracle=f"{name}{a}{b}")
