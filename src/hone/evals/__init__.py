@@ -13,8 +13,14 @@ from hone.evals.intervals import mean_interval as mean_interval
 from hone.evals.intervals import paired_difference as paired_difference
 from hone.evals.intervals import t_interval as t_interval
 from hone.evals.intervals import wilson as wilson
+from hone.evals.regret import AnswerCurve as AnswerCurve
+from hone.evals.regret import majority_curve as majority_curve
+from hone.evals.regret import normalised_regret as normalised_regret
+from hone.evals.regret import success_area as success_area
+from hone.evals.regret import success_at as success_at
 
 __all__ = [
+    "AnswerCurve",
     "Interval",
     "abstraction_table",
     "allocation_estimate",
@@ -22,9 +28,13 @@ __all__ = [
     "allocation_table",
     "cluster_bootstrap",
     "maj_at_k",
+    "majority_curve",
     "mean_interval",
+    "normalised_regret",
     "paired_difference",
     "pass_at_k",
+    "success_area",
+    "success_at",
     "t_interval",
     "wilson",
     "worst_at_k",

@@ -14,19 +14,23 @@ from hone.training.evaluate import SINGLE_TURN, evaluate, sample_line, sample_li
 from hone.training.guards.acting import guarded_update
 from hone.training.guards.weights import weights_line
 from hone.training.metrics import step_metrics
+from hone.training.preparing import prepare
 from hone.training.sampling import lag, sample, sample_ahead
 from hone.training.saving import finish, leaving_a_checkpoint, save_checkpoint
 from hone.training.session import Session
 from hone.training.stages import assign, judge, provide
+from hone.training.votes import cast_votes
 
 
 def train(session: Session) -> None:
-    """Run a session to its end: evaluate, then sample, judge, credit and update, step after step.
+    """Run a session to its end: evaluate, prepare, then sample, judge, credit and update, step after step.
 
     Raises Interrupted if a signal stops it, with a checkpoint of the last whole step on disk.
     """
     with leaving_a_checkpoint(session):
+        cast_votes(session)
         between_steps(session)
+        prepare(session)
         while not session.done:
             one_step(session)
             between_steps(session)
@@ -118,6 +122,7 @@ def measure(s: Session) -> None:
     }
     s.folder.append("eval.jsonl", [line])
     s.has_evaluated(line)
+    s.guards.evaluated(sum(line["rates"]) / len(line["rates"]))
     if ends:
         s.folder.append("samples.jsonl", sample_lines(result, s.step, settings.keep_samples))
     s.progress.evaluation(line)
