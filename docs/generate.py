@@ -18,9 +18,11 @@ from hone.catalog import REGISTRY, build_method
 from hone.core.registry import option_types
 from hone.methods import cards
 from hone.recipes.load import resolve
-from hone.rewards import Verifier
+from hone.report import study_figure, study_section
+from hone.studies import harness
 
 DOCS = Path(__file__).parent
+CLAIMS = DOCS.parent / "claims"
 HEAD = "<!-- Written by `make docs`; edit the {source} instead. -->\n\n"
 STAGES = {
     "curriculum": "Which problems next, and how many rollouts each.",
@@ -36,7 +38,6 @@ STAGES = {
 }
 # Pieces that no registry holds: a recipe reaches them by keys of its own.
 UNREGISTERED: dict[str, dict[str, Any]] = {
-    "rewards": {"verifier": Verifier},
     "entropy": {"entropy_bonus": objectives.EntropyBonus},
 }
 
@@ -221,10 +222,34 @@ def _used(card: cards.Card) -> Iterator[tuple[str, str]]:
 
 
 def _claims(card: cards.Card) -> str:
-    if not card.claims:
+    if not card.claims and not card.studies:
         return "No claim of the paper has been measured here yet.\n"
     head = list(dict.fromkeys(key for claim in card.claims for key in claim))
-    return table(head, [[str(claim.get(key, "")) for key in head] for claim in card.claims])
+    out = table(head, [[str(claim.get(key, "")) for key in head] for claim in card.claims]) if head else ""
+    if card.studies:
+        out += (
+            "Limits are Student's, of 95%, over paired seeds. A claim holds if the whole interval lies on the claimed "
+            "side of the margin, and does not hold if none of it does; statistics, margins and directions were written "
+            f"before the runs. `python -m hone.studies {' '.join(card.studies)}` runs what is missing.\n"
+        )
+    return out + "".join(_study(name) for name in card.studies)
+
+
+def _study(name: str) -> str:
+    """A study's results as its file in claims/ has them."""
+    path = CLAIMS / f"{name}.json"
+    if not path.is_file():
+        study = harness.load(name)
+        return f"\n### {study.title}\n\nNot run yet. Scale: {study.scale}. {study.budget}\n"
+    return study_section(json.loads(path.read_text(encoding="utf-8")), f"{name}.png")
+
+
+def pictures() -> dict[Path, Mapping[str, Any]]:
+    """Where the figures of studies go, and the results that each is drawn from."""
+    names = [name for card_id in cards.ids() for name in cards.load(card_id).studies]
+    files = {name: CLAIMS / f"{name}.json" for name in names}
+    found = {n: json.loads(f.read_text(encoding="utf-8")) for n, f in files.items() if f.is_file()}
+    return {DOCS / "methods" / f"{n}.png": results for n, results in found.items() if results["curves"]}
 
 
 def studied_claims(card_id: str) -> str:
@@ -314,6 +339,8 @@ def main() -> None:
             path.unlink()
     for path, text in wanted.items():
         path.write_text(text, encoding="utf-8")
+    for path, results in pictures().items():
+        study_figure(results, path)
 
 
 if __name__ == "__main__":

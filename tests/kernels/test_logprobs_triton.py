@@ -39,8 +39,7 @@ def test_values_and_gradients_are_those_of_autograd(
     vocabulary: int, temperature: float, entropy: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logprobs_triton, "BLOCK", 64)
-    monkeypatch.setattr(logprobs, "CHUNK_ELEMENTS", 2 * vocabulary)  # several chunks
-    monkeypatch.setattr(logprobs, "CUDA_CHUNK_ELEMENTS", 2 * vocabulary)
+    monkeypatch.setattr(logprobs, "FUSED_CHUNK_ELEMENTS", 2 * vocabulary)  # several chunks
     hidden, weight, tokens = case(vocabulary)
     outer = torch.randn(2, TOKENS, device=DEVICE)
     if not entropy:

@@ -65,7 +65,8 @@ def slow(row: str, soft: bool) -> list[float]:
     counts = Counter(read)
     (winner, _), *_ = counts.most_common(1)
     return [
-        0.0 if a == "?" else counts[a.lower()] / len(read) if soft else float(a.lower() == winner) for a in row
+        0.0 if a == "?" else counts[a.lower()] / len(read) if soft else float(a.lower() == winner)
+        for a in row
     ]
 
 
@@ -82,7 +83,9 @@ def test_against_counting(soft):
 
 def test_the_labels_do_not_matter_but_to_the_metrics():
     rows = ["aab", "bbc", "cab"]
-    right, wrong = (rewarded(Majority(), batch_of(rows, labels)) for labels in (["a", "b", "c"], ["x", "y", "z"]))
+    right, wrong = (
+        rewarded(Majority(), batch_of(rows, labels)) for labels in (["a", "b", "c"], ["x", "y", "z"])
+    )
     assert torch.equal(right.rewards, wrong.rewards)
     assert torch.equal(right.kept, wrong.kept)
     assert [t.verdict for t in right.trajectories] == [t.verdict for t in wrong.trajectories]
@@ -109,7 +112,9 @@ def test_below_the_threshold_a_group_is_in_no_loss():
 
 
 def test_the_clearest_groups_are_kept_and_of_equal_ones_the_first():
-    found = rewarded(Majority(keep_fraction=0.5), batch_of(["aab", "abc", "bbb", "cca"], ["a", "a1", "b", "c"]))
+    found = rewarded(
+        Majority(keep_fraction=0.5), batch_of(["aab", "abc", "bbb", "cca"], ["a", "a1", "b", "c"])
+    )
     assert found.kept.tolist() == [True] * 3 + [False] * 3 + [True] * 3 + [False] * 3
 
 
@@ -150,7 +155,9 @@ def test_the_stored_text_is_the_label():
     assert found.kept.all()
 
 
-@pytest.mark.parametrize(("meta", "message"), [({}, "no stored majority"), ({"majority": "?"}, "gives no answer")])
+@pytest.mark.parametrize(
+    ("meta", "message"), [({}, "no stored majority"), ({"majority": "?"}, "gives no answer")]
+)
 def test_without_a_stored_answer_there_is_no_reward(meta, message):
     with pytest.raises(RewardError, match=message):
         rewarded(FixedMajority(), batch_of(["ab"], ["b"], **meta))

@@ -96,7 +96,7 @@ class _FusedLogprobs(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         from hone.kernels.logprobs_triton import statistics
 
-        chunk = max(1, chunk_elements(hidden.device) // weight.shape[0])
+        chunk = max(1, FUSED_CHUNK_ELEMENTS // weight.shape[0])
         cast = weight.to(hidden.dtype)
         found = [
             statistics(h @ cast.T, t, temperature) for h, t in zip(hidden.split(chunk), tokens.split(chunk))

@@ -29,8 +29,8 @@ STAGES = (
 class Card:
     """One method. `composition` are recipe keys; `claims` say what was measured, with numbers computed by code.
 
-    A method that is no way to train, but plans or measures, has no composition. It names the `tests` that pin it
-    down, which for others are those of their pieces.
+    `studies` are those of `hone.studies` that test what its paper claims. A method that is no way to train, but plans
+    or measures, has no composition. It names the `tests` that pin it down, which for others are those of their pieces.
     """
 
     id: str
@@ -47,6 +47,7 @@ class Card:
     notes: tuple[str, ...] = ()
     claims: tuple[Mapping[str, Any], ...] = field(default=())
     tests: tuple[str, ...] = ()
+    studies: tuple[str, ...] = ()
     status: str = "available"
 
     @property
@@ -71,7 +72,7 @@ def load(card_id: str) -> Card:
         raise RecipeError(f"`method: {card_id}` does not exist.", nearest(card_id, ids()))
     text = (resources.files("hone.methods") / f"{card_id}.yaml").read_text(encoding="utf-8")
     data = yaml.safe_load(text)
-    for key in ("stages", "notes", "claims", "tests"):
+    for key in ("stages", "notes", "claims", "tests", "studies"):
         data[key] = tuple(data.get(key) or ())
     return Card(**data)
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from hone.core.errors import DataError, RecipeError, nearest
 from hone.lab.claims import Claim, paired, verdict
-from hone.lab.study import commit_of, write_json
+from hone.lab.study import commit_of
 
 Result = Mapping[str, Any]  # JSON values
 Results = Mapping[str, Mapping[int, Result]]  # by the name of the arm, then the seed
@@ -92,16 +92,17 @@ def run_study(
     *,
     short: bool = False,
     workers: int = 1,
+    only: str = "",
     tell: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Run the cells that `out` lacks, and write it after each; returns its content.
+    """Run the cells that `out` lacks (those with `only` in their keys), and write it after each; returns its content.
 
     A cell that fails is told, left out, and tried again next time.
     """
     cells = study.cells(short)
     kept = {key: each for key, each in _read(out).items() if each.get("digest")}
     stored = {c.key: kept[c.key] for c in cells if kept.get(c.key, {}).get("digest") == study.digest(c)}
-    missing = [c for c in cells if c.key not in stored]
+    missing = [c for c in cells if c.key not in stored and only in c.key]
     tell(f"{study.id}: {len(missing)} of {len(cells)} cells to run")
     began = time.monotonic()
     for done, (cell, result, seconds) in enumerate(_results(study, missing, workers), start=1):
@@ -114,12 +115,12 @@ def run_study(
             "digest": study.digest(cell),
             "commit": commit_of(Path(__file__).parents[1]),
             "seconds": round(seconds, 1),
-            "result": result,
+            "result": _short(result),
         }
         tell(f"{study.id} {cell.key}: {seconds:.0f} s ({ending})")
-        write_json(out, content(study, cells, stored, short))
+        _write(out, content(study, cells, stored, short))
     whole = content(study, cells, stored, short)
-    write_json(out, whole)
+    _write(out, whole)
     return whole
 
 
@@ -191,6 +192,34 @@ def _read(out: Path) -> dict[str, Any]:
         return dict(json.loads(out.read_text(encoding="utf-8"))["cells"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{out} is no file of a study: {error}.", "Remove it, or name another.") from error
+
+
+def _short(result: Result) -> Result:
+    """The result with six digits of every number, which is more than any of them is sure of."""
+    found: Result = json.loads(json.dumps(result), parse_float=lambda text: float(f"{float(text):.6g}"))
+    return found
+
+
+def _write(out: Path, whole: Mapping[str, Any]) -> None:
+    """Whole or not at all, a line for each claim, curve and cell: one that is killed leaves that of its last cell."""
+
+    def line(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    parts = []
+    for key, value in whole.items():
+        if isinstance(value, Mapping):
+            rows = ",\n".join(f"  {line(name)}: {line(each)}" for name, each in value.items())
+            parts.append(f" {line(key)}: {{\n{rows}\n }}")
+        elif isinstance(value, list):
+            rows = ",\n".join(f"  {line(each)}" for each in value)
+            parts.append(f" {line(key)}: [\n{rows}\n ]")
+        else:
+            parts.append(f" {line(key)}: {line(value)}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = out.with_suffix(".part")
+    beside.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    os.replace(beside, out)
 
 
 def device() -> str:

@@ -15,6 +15,7 @@ from hone.policies.layers import decoder_layers
 from hone.policies.token_policy import TokenPolicy
 
 SETTLED = ("max_tokens_per_microbatch", "recompute_activations")  # keys whose `auto` memory decides
+STEPS_WORTH_COMPILING = 50
 LOOK_AHEAD = 32  # training problems whose prompts are measured
 
 
@@ -90,9 +91,14 @@ def longest(recipe: Recipe, method: Method, task: Task, policy: TokenPolicy) -> 
     return prompt, answer
 
 
-def notes(plan: MemoryPlan) -> list[str]:
+def notes(plan: MemoryPlan, recipe: Recipe, machine_kind: str) -> list[str]:
     """What a person should know of a plan before the first step."""
     out = []
+    if machine_kind == "cuda" and recipe.steps >= STEPS_WORTH_COMPILING and not recipe.compile:
+        out.append(
+            "`compile=true` takes about half a minute and then makes updates faster: on an H200 twice as fast, for a "
+            "model of 0.6 billion parameters"
+        )
     if plan.recompute:
         out.append(
             "activations are made again in the backward pass, which is one more forward pass an update"

@@ -324,7 +324,7 @@ def open_session(
         progress.note(note)
     plan = plan_of(recipe, method, task, policy)
     recipe = settle(recipe, plan)
-    for note in plan_notes(plan):
+    for note in plan_notes(plan, recipe, policy.device.type):
         progress.note(note)
     policy.recompute = plan.recompute
     costs = costs_of(policy, plan)

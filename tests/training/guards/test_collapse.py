@@ -47,7 +47,9 @@ def test_majorities_that_grow_for_nothing():
     assert "from 60% to 90%" in str(labelled([0.5, 0.6], [0.4, 0.7], [0.5, 0.9]))
     assert labelled([0.5, 0.6], [0.4, 0.7], [0.51, 0.9]) is None  # it improved
     assert labelled([0.5, 0.6], [0.4, 0.7], [0.5, 0.64]) is None  # majorities did not grow
-    assert labelled([0.3, 0.6], [0.5, 0.7], [0.4, 0.75], [0.4, 0.75]) is None  # less than the rise since the best
+    assert (
+        labelled([0.3, 0.6], [0.5, 0.7], [0.4, 0.75], [0.4, 0.75]) is None
+    )  # less than the rise since the best
 
 
 def test_the_watch_remembers_evaluations_and_keeps_it_all_as_json():

@@ -29,7 +29,8 @@ class Workload:
     """`problems` prompts of `prompt` tokens, `generations` answers to each of up to `completion` tokens.
 
     `model` is a preset, a shape, or what a recipe's `model` may be. `max_tokens` are those of one forward pass in
-    training; `compile` compiles the decoder layers for it. Raises RecipeError for numbers without a meaning, PolicyError for a bad shape.
+    training; `compile` compiles the decoder layers for it. Raises RecipeError for numbers without a meaning,
+    PolicyError for a bad shape.
     """
 
     model: str = "tiny"
