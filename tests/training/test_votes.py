@@ -8,12 +8,10 @@ import pytest
 
 import hone
 from hone.core.errors import RecipeError
-from hone.core.problem import Verdict
 from hone.core.recipe import Recipe
-from hone.tasks import Maze
 from hone.training import checkpoint
 from hone.training.retention import Best
-from hone.training.votes import FILE, vote_of
+from hone.training.preparing import FILE
 
 SMALL = {
     "task": {"name": "maze", "sizes": 5}, "model": "sprout", "method": "srt", "num_generations": 4,
@@ -29,11 +27,11 @@ VOTED = {
 
 def test_the_starting_model_votes_once_and_a_resumed_run_knows_it(tmp_path):
     whole = hone.train(VOTED, out=tmp_path / "whole")
-    votes = json.loads((whole.path / FILE).read_text())
-    assert len(votes) == 6
-    kept = [v for v in votes if v["kept"]]
-    assert len(kept) == 3
-    assert min(v["frequency"] for v in kept) >= max(v["frequency"] for v in votes if not v["kept"])
+    prepared = json.loads((whole.path / FILE).read_text())
+    kept = {index for index, *_ in prepared["votes"]}
+    assert (len(prepared["cast"]), len(kept)) == (6, 3)
+    shares = {v["index"]: v["frequency"] for v in prepared["cast"]}
+    assert min(shares[i] for i in kept) >= max(v for i, v in shares.items() if i not in kept)
     assert all(line["srt/labelled"] == 1 for line in whole.metrics())
 
     hone.train(VOTED, out=tmp_path / "parts", steps=1)
@@ -77,7 +75,9 @@ def test_patience_needs_to_know_what_is_better(tmp_path):
 
 
 def test_worse_evaluations_are_counted():
-    assert Best("pass@1", 0.5, 3) == Best(**{"metric": "pass@1", "value": 0.5, "step": 3})  # of older checkpoints
+    assert Best("pass@1", 0.5, 3) == Best(
+        **{"metric": "pass@1", "value": 0.5, "step": 3}
+    )  # of older checkpoints
     assert Recipe.model_validate({"task": "maze"}).checkpoint.patience == 0
 
 
@@ -87,22 +87,3 @@ def test_test_time_training_says_what_it_trains_on(tmp_path):
     assert overlap["asked_for"]
     assert overlap["in_both"] == overlap["looked_at"] == 2
     assert "maj@4" in run.evals()[-1]
-
-
-class Answered:
-    """A sampled answer as the vote reads it."""
-
-    def __init__(self, text: str, reward: float | None) -> None:
-        self.text = text
-        answer = text if text != "?" else None
-        self.verdict = Verdict(reward, answer=answer) if reward is not None else Verdict(None, "error")
-
-
-def test_a_vote_is_the_most_frequent_answer_and_of_equal_ones_the_first():
-    task = Maze()
-    answers = [Answered("?", 0.0), Answered("UR", 0.0), Answered("DD", 1.0), Answered("DD", 1.0)]
-    found = vote_of(task, task, 7, answers)
-    assert (found.index, found.text, found.pass_rate) == (7, "DD", 0.5)
-    assert found.frequency == pytest.approx(2 / 3)
-    assert vote_of(task, task, 0, answers[:3]).text == "UR"
-    assert vote_of(task, task, 0, [Answered("?", None)]).text is None
