@@ -183,6 +183,31 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         "An evaluation would sample",
         {"eval": {"problems": 1_000_000, "samples": 16}},
     ),
+    ("majority_of_few", {"method": "srt", "num_generations": 2}, "a tie that", {"method": "srt", "num_generations": 3}),
+    (
+        "several_rewards_of_answers",
+        {"rewards": ["verifier", "majority"], "method": "srt"},
+        "each of them replaces the reward",
+        {"rewards": ["majority"], "method": "srt"},
+    ),
+    (
+        "labels_that_are_hidden",
+        {"method": "srt", "curriculum": "dynamic_sampling"},
+        "read the labels",
+        {"method": "srt", "curriculum": "variance_optimal", "reduction": "problem_sum", "min_generations": 3},
+    ),
+    (
+        "training_on_the_test",
+        {"curriculum": "test_time"},
+        "read their labels",
+        {"curriculum": "test_time", "method": "srt"},
+    ),
+    (
+        "training_on_the_test",
+        {"curriculum": "test_time", "method": "srt", "eval": {"task": "countdown"}},
+        "`eval.task` evaluates another",
+        {"curriculum": "test_time", "method": "srt"},
+    ),
 ]  # fmt: skip
 
 
