@@ -9,7 +9,12 @@ import pytest
 import hone
 from hone.methods import cards
 
-SETTINGS = {"ppo": {"num_iterations": 2}, "reinforce": {"learning_rate": 2e-3}}
+SETTINGS = {
+    "ppo": {"num_iterations": 2},
+    "reinforce": {"learning_rate": 2e-3},
+    # A letter is a whole thinking here, and what would be answered after it is nothing.
+    "mrt": {"num_generations": 32, "branches": 1, "force": "#"},
+}
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hone.combinations import thinking
 from hone.core.errors import RecipeError
 from hone.core.lazy import torch
 from hone.core.method import Method
@@ -382,4 +383,5 @@ REFUSED: tuple[Check, ...] = (
     decay_that_ends_early,
     decay_beyond_zero,
     beyond_memory,
+    *thinking.CHECKS,
 )
