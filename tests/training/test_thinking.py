@@ -61,7 +61,7 @@ def test_the_line_is_that_of_the_forced_answers(tmp_path, monkeypatch):
 
         async def score(self, problems, texts, trainer_state):
             return [
-                Verdict(float("+" in t.rpartition("#")[0]), answer=t.rpartition("#")[2][:1] or None)
+                Verdict(float("+" in t.partition("#")[0]), answer=t.rpartition("#")[2][:1] or None)
                 for t in texts
             ]
 

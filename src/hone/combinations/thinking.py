@@ -20,7 +20,7 @@ def measured_by_nobody(recipe: Recipe, method: Method) -> RecipeError | None:
     if not wanting or getattr(method.episode, "places", False):
         return None
     return RecipeError(
-        f"`{wanting[0]}` reads how often answers that were forced along the way are right, and this episode forces none.",
+        f"`{wanting[0]}` reads how often answers forced along the way are right, and this episode forces none.",
         "Set `episode: thinking`.",
     )
 

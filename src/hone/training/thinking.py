@@ -33,7 +33,7 @@ class Thought:
     answers: dict[tuple[int, int], list[Trajectory]]
 
     def curves(self, extended: bool) -> list[AnswerCurve]:
-        """A curve of each trace, places that could not be measured left out; with the thinking that was forced on it."""
+        """A curve of each trace without the places that could not be measured; `extended` by the thinking forced on it."""
         found = []
         for trace in self.traces:
             r = trace.readings
@@ -60,7 +60,7 @@ def measure_thinking(
     seed: int = 0,
     split: Split = "test",
 ) -> dict[str, Any]:
-    """Think `samples` times about each of the first `problems` problems of `split`, and answer at the end of each episode.
+    """Think `samples` times about each of the first `problems` problems of `split`; answer at the end of each episode.
 
     The line has, with 95% intervals over problems: `regret@C`, normalised regret over a budget of each of `cutoffs` C
     tokens, and `success@C`, of answering within it. Up to `params.max_tokens` curves are those of the traces as they
