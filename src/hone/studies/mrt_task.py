@@ -30,7 +30,7 @@ SEEDS = range(3)
 LENGTH = 64  # tokens that training allows
 SMALL = 24  # tokens: what a small budget is, about three attempts
 RETRY = "?"  # what makes the search go on
-TASK = {"name": "two_sum", "numbers": 5}
+TASK: dict[str, Any] = {"name": "two_sum", "numbers": 5}
 THINKING: dict[str, Any] = {
     "close": "#",
     "force": "#",
@@ -146,7 +146,7 @@ def run(cell: Cell) -> Result:
 
 
 def _measured(run: Run, dials: Mapping[str, Any]) -> dict[str, Any]:
-    task = make(**TASK)
+    task = make("two_sum", numbers=TASK["numbers"])
     policy = load_policy(str(run.final), device=device())
     engine, _ = choose(policy)
     split = Segmentation(THINKING["split"]["separator"])
@@ -202,7 +202,7 @@ STUDY = Study(
     scale="sprout",
     budget=(
         "sprout (0.6 million parameters), one warm start of 60 supervised steps for all; 30 updates of 8 problems x 8 "
-        "traces of at most 64 tokens (mrt_rl: 16 rollouts, of which 8 answer at once); forced answers of mrt come on top; "
+        "traces of at most 64 tokens (mrt_rl: 16 rollouts, 8 of which answer at once); forced answers of mrt come on top; "
         "3 seeds; measured on 96 problems x 4 traces x 8 answers a place"
     ),
     claims=CLAIMS,

@@ -33,7 +33,7 @@ class Thought:
     answers: dict[tuple[int, int], list[Trajectory]]
 
     def curves(self, extended: bool) -> list[AnswerCurve]:
-        """A curve of each trace without the places that could not be measured; `extended` by the thinking forced on it."""
+        """A curve of each trace, without places that could not be measured; `extended` by the thinking forced on it."""
         found = []
         for trace in self.traces:
             r = trace.readings
