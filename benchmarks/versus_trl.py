@@ -171,7 +171,11 @@ def main() -> None:
     parser = arguments(__doc__, rounds=7)
     parser.add_argument("--cases", help="names with commas between; by default all of the device's")
     parser.add_argument("--dtypes", help="by default float32,bfloat16 on a CPU, bfloat16 on a GPU")
+    parser.add_argument(
+        "--compile", action="store_true", help="compile hone's decoder layers; TRL's are left as they are"
+    )
     parser.add_argument("--hone-only", action="store_true", help="where TRL is not installed")
+    parser.add_argument("--generate-only", action="store_true", help="without TRL's paged generation")
     given = parser.parse_args()
     device = resolve_device(given.device)
     on_cpu = device.type == "cpu"
@@ -186,12 +190,18 @@ def main() -> None:
     unspelled = [w.model for w in base.values() if not shapes.spelled(w.name)]
     if unspelled:
         parser.error(f"`{unspelled[0]}` spells no shape; both sides are built from one")
-    sides = [None] if given.hone_only else ["generate"] if on_cpu else ["generate", "paged"]
+    sides = (
+        [None]
+        if given.hone_only
+        else ["generate"]
+        if on_cpu or given.generate_only
+        else ["generate", "paged"]
+    )
     results: list[dict[str, Any]] = []
     print(table(COLUMNS, []), flush=True)
     for dtype in (given.dtypes or ("float32,bfloat16" if on_cpu else "bfloat16")).split(","):
         for name, workload in base.items():
-            workload = replace(workload, dtype=dtype, device=given.device)
+            workload = replace(workload, dtype=dtype, device=given.device, compile=given.compile)
             for trl in sides:
                 found = measure(workload, rounds_of(dtype, device, given.rounds), trl)
                 results.append({"case": name, "side": trl, "workload": asdict(workload), **found})

@@ -29,6 +29,9 @@ def bench(
     ] = "equal",
     dtype: Annotated[str, typer.Option(help="auto, float32 or bfloat16.")] = "auto",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Tokens of one forward pass of training (16384 unless said).")
+    ] = None,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the decoder layers for training, which takes minutes.")
     ] = False,
@@ -57,6 +60,7 @@ def bench(
     given: dict[str, Any] = {
         "model": model, "problems": problems, "generations": generations, "prompt": prompt, "completion": completion,
         "lengths": lengths, "dtype": dtype, "compile": compiled or None,
+        "max_tokens": max_tokens,
     }  # fmt: skip
     chosen = {name: value for name, value in given.items() if value is not None}
     workload = dataclasses.replace(default(device), **chosen)

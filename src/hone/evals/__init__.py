@@ -1,5 +1,9 @@
 """Evaluation estimators and intervals. Works on counts and arrays; imports no torch."""
 
+from hone.evals.abstractions import abstraction_table as abstraction_table
+from hone.evals.abstractions import allocation_estimate as allocation_estimate
+from hone.evals.abstractions import allocation_success as allocation_success
+from hone.evals.abstractions import allocation_table as allocation_table
 from hone.evals.estimators import maj_at_k as maj_at_k
 from hone.evals.estimators import pass_at_k as pass_at_k
 from hone.evals.estimators import worst_at_k as worst_at_k
@@ -18,6 +22,10 @@ from hone.evals.regret import success_at as success_at
 __all__ = [
     "AnswerCurve",
     "Interval",
+    "abstraction_table",
+    "allocation_estimate",
+    "allocation_success",
+    "allocation_table",
     "cluster_bootstrap",
     "maj_at_k",
     "majority_curve",

@@ -29,8 +29,8 @@ STAGES = (
 class Card:
     """One method. `composition` are recipe keys; `claims` say what was measured, with numbers computed by code.
 
-    `studies` are those of `hone.studies` that test what its paper claims. A method that is no way to train, but plans or
-    measures, has no composition. It names the `tests` that pin it down, which for others are those of their pieces.
+    `studies` are those of `hone.studies` that test what its paper claims. A method that is no way to train, but plans
+    or measures, has no composition. It names the `tests` that pin it down, which for others are those of their pieces.
     """
 
     id: str
