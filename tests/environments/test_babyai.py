@@ -76,7 +76,11 @@ def test_a_picked_up_thing_is_carried_and_can_be_dropped():
         inner = world._world  # type: ignore[attr-defined]
         ahead = inner.grid.get(*inner.front_pos)
         wanted = inner.instrs.desc
-        if ahead is not None and ahead.can_pickup() and (ahead.color, ahead.type) != (wanted.color, wanted.type):
+        if (
+            ahead is not None
+            and ahead.can_pickup()
+            and (ahead.color, ahead.type) != (wanted.color, wanted.type)
+        ):
             break
     before = world.state
     held = world.step("P").observation

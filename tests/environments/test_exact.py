@@ -18,9 +18,7 @@ def test_values_satisfy_the_bellman_equation_and_advantages_have_mean_zero():
     policy = random_policy(10)
     found, values = advantages(of, policy, discount)
     for state in np.flatnonzero(of.real):
-        worth = [
-            1.0 if of.solved[state, a] else discount * values[of.following[state, a]] for a in (0, 1)
-        ]
+        worth = [1.0 if of.solved[state, a] else discount * values[of.following[state, a]] for a in (0, 1)]
         assert np.isclose(values[state], policy[state] @ worth)
         assert np.allclose(found[state], worth - values[state])
     assert np.allclose((policy * found).sum(-1), 0)

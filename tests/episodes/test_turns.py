@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from played import attempts, context
 
 from hone.core.batch import collect
 from hone.core.errors import RecipeError, TaskError
@@ -19,6 +18,7 @@ from hone.core.trajectory import Segment
 from hone.core.units import units
 from hone.episodes import Turns
 from hone.training.rollouts import run_episodes
+from played import attempts, context
 
 
 def test_a_history_is_prompt_action_observation_and_so_on_to_the_end_of_the_attempt():
@@ -176,4 +176,3 @@ def test_probabilities_of_actions_are_the_softmax_over_their_logits_alone():
             logits = policy.model(torch.from_numpy(prompt.tokens.astype(np.int64))[None]).logits[0, -1]
         assert torch.allclose(row, logits[space].log_softmax(-1), atol=1e-5)
     assert policy.support == tuple(int(policy.encode_text(a)[0]) for a in "LR")
-

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from played import attempts, context
 
 from hone.core.batch import Batch, collect
 from hone.core.environment import hinted
@@ -17,6 +16,7 @@ from hone.core.trajectory import Segment
 from hone.episodes import Turns
 from hone.rewards import Retrospection
 from hone.rewards.reflectors import Learned, Lived, Model, Oracle, asked, check_advice, hindsight
+from played import attempts, context
 
 
 def sampled(of, count: int = 3, problems: int = 2) -> Batch:

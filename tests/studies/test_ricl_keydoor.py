@@ -64,7 +64,10 @@ def test_every_learner_gets_better(learner, monkeypatch):
 
 
 def test_claims_are_paired_statistics_of_their_arms():
-    close, far = {"correlation": [0.9, 0.8], "error": [0.1, 0.2]}, {"correlation": [0.5, 0.6], "error": [0.4, 0.2]}
+    close, far = (
+        {"correlation": [0.9, 0.8], "error": [0.1, 0.2]},
+        {"correlation": [0.5, 0.6], "error": [0.4, 0.2]},
+    )
     results = {
         "advantages": {0: {"mc_10": far, "mc_300": close, "ricl_names_0.1": close, "ricl_judges": far}},
         "noise_bonus_0.5": {0: {"start": 0.1, "last": [0.5, 0.4]}},

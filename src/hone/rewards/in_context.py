@@ -14,7 +14,8 @@ LIMIT = 10.0  # nats that one piece of feedback may move an action
 
 
 def log_ratios(
-    before: Float[torch.Tensor, "decisions actions"], after: Float[torch.Tensor, "feedbacks decisions actions"]
+    before: Float[torch.Tensor, "decisions actions"],
+    after: Float[torch.Tensor, "feedbacks decisions actions"],
 ) -> Float[torch.Tensor, "decisions actions"]:
     """Mean over feedbacks of log π'(a|s, f) / π(a|s), from logprobs; probabilities are floored, ratios limited.
 

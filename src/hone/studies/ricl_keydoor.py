@@ -145,7 +145,9 @@ def run(cell: Cell) -> dict[str, Any]:
     learner, most = settings["learner"], settings["most"]
     rate = None
     if learner in RATES:
-        tried = {r: steps_to_level(learner, r, settings["seeds"], most, first=1000)[0] for r in RATES[learner]}
+        tried = {
+            r: steps_to_level(learner, r, settings["seeds"], most, first=1000)[0] for r in RATES[learner]
+        }
         rate = min(tried, key=lambda r: (float(np.median(tried[r])), r))
     steps, curve = steps_to_level(learner, rate, settings["seeds"], most, first=0)
     return {"steps": steps.tolist(), "rate": rate, "curve": curve}

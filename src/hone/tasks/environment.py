@@ -8,7 +8,6 @@ from typing import Any
 
 from hone import environments
 from hone.core.environment import Environment
-from hone.core.errors import TaskError
 from hone.core.options import require
 from hone.core.problem import Problem, Split, Verdict, split_of, stable_hash
 from hone.tasks.procedural import ATTEMPTS, check_index, check_split
@@ -45,7 +44,10 @@ class EnvironmentTask:
                 break
         world = environments.make(self.environment, self.settings)
         return Problem(
-            prompt=world.reset(seed), answer=seed, task=self.name, meta={"seed": seed, "horizon": world.horizon}
+            prompt=world.reset(seed),
+            answer=seed,
+            task=self.name,
+            meta={"seed": seed, "horizon": world.horizon},
         )
 
     def size(self, split: Split = "train") -> int | None:
