@@ -11,7 +11,11 @@ from hone.methods import cards
 
 # Supervised learning, and what learns from decisions in an environment: see test_ricol.py.
 ELSEWHERE = ("sft", "ricol")
-SETTINGS = {"ppo": {"num_iterations": 2}, "reinforce": {"learning_rate": 2e-3}}
+SETTINGS = {
+    "pope": {"curriculum": {"hard_only": False}},
+    "ppo": {"num_iterations": 2},
+    "reinforce": {"learning_rate": 2e-3},
+}
 
 
 @pytest.fixture(scope="module")

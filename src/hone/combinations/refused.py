@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hone.combinations import abstractions, guided
+from hone.combinations.label_free import WITHOUT_LABELS
 from hone.core.errors import RecipeError
 from hone.core.lazy import torch
 from hone.core.method import Method
@@ -375,6 +377,7 @@ def beyond_memory(recipe: Recipe, method: Method) -> RecipeError | None:
 
 
 REFUSED: tuple[Check, ...] = (
+    *guided.CHECKS,
     none_in_a_chain,
     token_credit_in_a_chain,
     demonstrations_with_credit,
@@ -399,4 +402,6 @@ REFUSED: tuple[Check, ...] = (
     decay_that_ends_early,
     decay_beyond_zero,
     beyond_memory,
+    *abstractions.CHECKS,
+    *WITHOUT_LABELS,
 )

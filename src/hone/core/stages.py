@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from hone.core.batch import Batch
 from hone.core.lazy import torch
@@ -169,12 +169,25 @@ class Context(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class BaseVote:
+    """How the starting model answered the training problem at `index`: the text of its majority answer, None if no
+    answer could be read; the `frequency` of that answer among those read; the share of right ones of those judged.
+    """
+
+    index: int
+    text: str | None
+    frequency: float
+    pass_rate: float
+
+
 class Curriculum(Protocol):
     """Which problems next, and how many rollouts each."""
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the loop must provide: `verdicts` on the trajectories of `so_far`, `rewards` in `observe`."""
+        """What the loop must provide: `verdicts` on the trajectories of `so_far`, `rewards` in `observe`, `base_votes`
+        before the first step (see `VotedCurriculum`)."""
         ...
 
     def init(self, task: Task, seed: int) -> State:
@@ -193,6 +206,37 @@ class Curriculum(Protocol):
 
     def report(self, batch: Batch) -> Mapping[str, int]:
         """What it did with a finished batch, for the step's line."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A curriculum that asks the untrained model something before the first step."""
+
+    def ask(self, state: State, task: Task) -> list[Request]:
+        """The attempts of the next round, each request with a `group` of its own; none once enough is known."""
+        ...
+
+    def hear(self, state: State, task: Task, rollouts: Sequence[Trajectory]) -> State:
+        """The state after a round; every rollout of it has its verdict."""
+        ...
+
+    def settled(self, state: State) -> list[str]:
+        """What a person should know of what was found. Raises RecipeError if nothing can be learnt from it."""
+        ...
+
+
+class VotedCurriculum(Curriculum, Protocol):
+    """A curriculum over problems that the starting model has voted on; its state has `votes`, None before the vote."""
+
+    samples: int  # answers to each problem
+
+    def candidates(self, task: Task) -> list[int]:
+        """Indices of the training problems to vote on."""
+        ...
+
+    def with_votes(self, state: State, votes: Sequence[BaseVote]) -> State:
+        """The state once the model has voted."""
         ...
 
 

@@ -12,3 +12,5 @@ from hone.tasks.maze import Maze as Maze
 from hone.tasks.mixture import Mixture as Mixture
 from hone.tasks.names import TASKS as TASKS
 from hone.tasks.names import make as make
+from hone.tasks.strategy import Strategy as Strategy
+from hone.tasks.two_sum import TwoSum as TwoSum

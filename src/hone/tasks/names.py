@@ -18,11 +18,15 @@ from hone.tasks.gym import Gym
 from hone.tasks.hints import Hints
 from hone.tasks.maze import Maze
 from hone.tasks.mixture import Mixture
+from hone.tasks.strategy import Strategy
+from hone.tasks.two_sum import TwoSum
 
 TASKS: dict[str, str] = {
     "maze": "find the way through a maze (procedural, sizes 5 to 21)",
     "countdown": "reach a target from given numbers (procedural)",
     "arithmetic": "chains of operations with a scratchpad (procedural)",
+    "strategy": "two digits, moved on as a letter decides (procedural, for abstractions)",
+    "two_sum": "name two numbers with a given sum, after a search (procedural)",
     "environment": "attempts in a text environment (key-door, lock, hidden arm, BabyAI, Gymnasium)",
     "hints": "states of an environment with hints to follow (procedural)",
     "mixture": "several tasks in one, by weights",
@@ -33,9 +37,15 @@ TASKS: dict[str, str] = {
     "hf:<dataset>": "problems from a hub data set or a local data-set folder",
 }
 _EMBEDDED: dict[str, type] = {
-    "maze": Maze, "countdown": Countdown, "arithmetic": Arithmetic, "gsm8k": Gsm8k,
-    "environment": EnvironmentTask, "hints": Hints,
-}  # fmt: skip
+    "maze": Maze,
+    "countdown": Countdown,
+    "arithmetic": Arithmetic,
+    "strategy": Strategy,
+    "two_sum": TwoSum,
+    "gsm8k": Gsm8k,
+    "environment": EnvironmentTask,
+    "hints": Hints,
+}
 _FORMATS = ("jsonl", "parquet", "hf")
 _KINDS = tuple(name.partition("<")[0] for name in TASKS)
 

@@ -16,6 +16,7 @@ from hone.core.problem import Split, Task, Verdict
 from hone.core.sampling import Engine, SamplingParams
 from hone.core.stages import Episode, Judge, Request
 from hone.core.trajectory import Trajectory
+from hone.core.voting import clusters
 from hone.episodes import SingleTurn
 from hone.evals import Interval, maj_at_k, mean_interval, pass_at_k, worst_at_k
 from hone.policies.token_policy import TokenPolicy
@@ -150,22 +151,10 @@ def _majority(judge: Judge, verdicts: Sequence[Verdict], k: int) -> float:
 
     Texts without an answer form no cluster of their own votes: each is a vote for nothing that counts as wrong.
     """
-    clusters: list[list[Verdict]] = []
-    by_key: dict[str, list[list[Verdict]]] = {}
-    for verdict in verdicts:
-        if verdict.answer is None:
-            clusters.append([verdict])
-            continue
-        bucket = by_key.setdefault(judge.key(verdict.answer), [])
-        for cluster in bucket:
-            if judge.same(cluster[0].answer, verdict.answer):
-                cluster.append(verdict)
-                break
-        else:
-            bucket.append([verdict])
-            clusters.append(bucket[-1])
-    sizes = np.array([len(c) for c in clusters])
-    right = np.array([c[0].reward is not None and c[0].reward >= 1 for c in clusters])
+    found = clusters(judge, [v.answer for v in verdicts])
+    sizes = np.array([len(c) for c in found])
+    first = [verdicts[c[0]].reward for c in found]
+    right = np.array([reward is not None and reward >= 1 for reward in first])
     return float(maj_at_k(sizes, right, k))
 
 

@@ -12,11 +12,14 @@ from hone.core.recipe import CheckpointSettings, EvalSettings, Recipe
 
 @dataclass(frozen=True)
 class Best:
-    """The best evaluation so far, whose step has a checkpoint. `metric` is as the recipe writes it."""
+    """The best evaluation so far, whose step has a checkpoint. `metric` is as the recipe writes it; `worse` counts the
+    evaluations since then.
+    """
 
     metric: str
     value: float
     step: int
+    worse: int = 0
 
 
 def kept(steps: Sequence[int], now: int, settings: CheckpointSettings, best: Best | None) -> set[int]:
@@ -48,6 +51,11 @@ def check(recipe: Recipe) -> None:
     """Raise RecipeError if `checkpoint.best` names no metric that every evaluation of the run has."""
     metric, settings = recipe.checkpoint.best, recipe.eval
     if metric is None:
+        if recipe.checkpoint.patience:
+            raise RecipeError(
+                "`checkpoint.patience` waits for a better evaluation, and nothing says which is better.",
+                "Set `checkpoint.best`, for example to `pass@1`.",
+            )
         return
     known = metrics(settings)
     if metric.removeprefix("-") not in known:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -116,12 +116,19 @@ class Session:
 
     @property
     def done(self) -> bool:
-        """Whether the steps, or the budget of sampled tokens, are used up."""
+        """Whether the steps, the budget of sampled tokens, or the patience with worse evaluations are used up."""
         return self._done_after(self.step)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether `checkpoint.patience` evaluations in a row were no better than the best."""
+        patience = self.recipe.checkpoint.patience
+        return bool(patience) and self.best is not None and self.best.worse >= patience
 
     def _done_after(self, step: int) -> bool:
         budget = self.recipe.max_sampled_tokens
-        return step >= self.recipe.steps or (budget is not None and self.ledger.sampled_tokens >= budget)
+        spent = budget is not None and self.ledger.sampled_tokens >= budget
+        return step >= self.recipe.steps or spent or self.stopped_early
 
     def evaluates_after(self, step: int) -> bool:
         """Whether an evaluation follows `step`, whose rollouts are in the ledger."""
@@ -200,11 +207,27 @@ class Session:
         self.evaluated = self.step
         metric = self.recipe.checkpoint.best
         if metric is not None:
-            self.best = better(metric, line, self.best) or self.best
+            found = better(metric, line, self.best)
+            if found is None and self.best is not None:
+                found = replace(self.best, worse=self.best.worse + 1)
+            self.best = found
+            if self.stopped_early:
+                self._stop_early(self.best)
             if metric.removeprefix("-") not in line:
                 self.progress.note(
                     f"ALARM: the evaluation of step {self.step} has no `{metric}` to choose the best by"
                 )
+
+    def _stop_early(self, best: Best | None) -> None:
+        """Say that the run ends here, and which checkpoint is the best."""
+        assert best is not None  # there is something to be no better than
+        self.record(
+            {"step": self.step, "event": "stopped_early", "best_step": best.step, best.metric: best.value}
+        )
+        self.progress.note(
+            f"stopped early: {best.worse} evaluations in a row were no better than that of step {best.step} "
+            f"(`{best.metric}` {best.value:.3g}), whose checkpoint stays; `final/` is the model of step {self.step}"
+        )
 
     def record(self, event: Mapping[str, Any]) -> None:
         """A line of events.jsonl. A dry run has no folder to write into."""
