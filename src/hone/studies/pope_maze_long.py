@@ -1,7 +1,7 @@
 """POPE on long mazes alone: what plain sampling leaves at zero because no easier problem is there to learn from.
 
-As `pope_maze`, but only hard mazes whose way is long are trained on, so that plain RL has no short ones among them whose
-lone successes would teach it to walk.
+As `pope_maze`, but only hard mazes whose way is long are trained on, so that plain RL has no short ones among them
+whose lone successes would teach it to walk.
 """
 
 from __future__ import annotations
