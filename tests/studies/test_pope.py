@@ -105,7 +105,13 @@ def test_easy_problems_alone_lower_hard_ones_and_guided_ones_raise_them():
 
 
 def fake_maze(seed: int) -> dict:
-    arm = {"hard": [0, 64 + seed], "held_out": [1], "tokens": [10, 20], "unguided": [0.0, 0.5], "guided": [0, 1]}
+    arm = {
+        "hard": [0, 64 + seed],
+        "held_out": [1],
+        "tokens": [10, 20],
+        "unguided": [0.0, 0.5],
+        "guided": [0, 1],
+    }
     return {**dict.fromkeys(pope_maze.ARMS, arm), "plain": {**arm, "hard": [0, 0]}}
 
 
@@ -126,4 +132,6 @@ def test_every_claim_has_its_statistic(study: Study):
     assert len({len(values) for values in found.values()}) == 1
     assert study.curves is not None
     for curve in study.curves(results):
-        assert all(len({len(line[k]) for k in ("x", "y", "low", "high")}) == 1 for line in curve["series"].values())
+        assert all(
+            len({len(line[k]) for k in ("x", "y", "low", "high")}) == 1 for line in curve["series"].values()
+        )
