@@ -47,8 +47,8 @@ def _try(recipe: Recipe, progress: Progress) -> None:
     progress.plan(session.recipe, session.method, session.plan)
     if isinstance(session.method.curriculum, Prepares):
         progress.note(
-            "this curriculum asks the untrained model before the first step, which a dry run does not do: it draws as if "
-            "nothing were known"
+            "this curriculum asks the untrained model before the first step, which a dry run does not do: it draws as "
+            "if nothing were known"
         )
     try:
         trajectories = sample(session, 1, session.context(1)).trajectories
