@@ -17,13 +17,14 @@ from hone.lab.claims import Claim
 from hone.studies.harness import Cell, Result, Results, Study
 
 SEEDS = (0, 1, 2)
+LEARNING_RATE = 1e-3
 PROMPTS = {"abstraction_prompt": "{problem}?", "solution_prompt": "{problem}{abstraction}>"}
 EPISODE = {
     "name": "abstraction", "abstractions": 4, "max_abstraction_length": 2, **PROMPTS,
     "blind_prompt": "{abstraction}>",
 }  # fmt: skip
 COMMON: Mapping[str, Any] = {
-    "task": {"name": "strategy", "strategies": 4, "cues": 16},
+    "task": {"name": "strategy", "strategies": 4, "cues": 8},
     "max_completion_length": 4,
     "problems_per_step": 16,
     "device": "cpu",
@@ -43,15 +44,21 @@ WARM: Mapping[str, Any] = {
     "schedule": "cosine",
     "warmup_steps": 20,
 }
-PLAIN = {"objective": {"name": "ppo_clip", "epsilon": 0.2, "epsilon_high": 0.5}, "reduction": "token_mean"}
+PLAIN = {"objective": {"name": "ppo_clip", "epsilon": 0.2, "epsilon_high": 0.5}, "reduction": "sequence_mean"}
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "warm start": {},
     "plain": {"method": "grpo", "num_generations": 20, **PLAIN},
-    "rlad": {"method": "rlad", "num_generations": 20, "episode": {**EPISODE, "bare": 4}},
+    "rlad": {
+        "method": "rlad",
+        "num_generations": 20,
+        "reduction": "sequence_mean",  # hints are short: a mean over tokens would weigh them by that
+        "episode": {**EPISODE, "bare": 4},
+    },
     "rlad with maxrl": {
         "method": "rlad",
         "num_generations": 20,
         "credit": "maxrl",
+        "reduction": "sequence_mean",
         "episode": {**EPISODE, "bare": 4},
     },
 }
@@ -110,7 +117,7 @@ def run(cell: Cell) -> Result:
         **ARMS[cell.name],
         "model": str(model),
         "kl": {"name": "loss", "beta": 0.001, "estimator": "k3"},
-        "learning_rate": 5e-4,
+        "learning_rate": LEARNING_RATE,
         "steps": 10_000,
         "max_sampled_tokens": settings["tokens"],
         "seed": cell.seed,
