@@ -47,19 +47,19 @@ WARM: Mapping[str, Any] = {
 PLAIN = {"objective": {"name": "ppo_clip", "epsilon": 0.2, "epsilon_high": 0.5}, "reduction": "sequence_mean"}
 ARMS: Mapping[str, Mapping[str, Any]] = {
     "warm start": {},
-    "plain": {"method": "grpo", "num_generations": 20, **PLAIN},
+    "plain": {"method": "grpo", "num_generations": 14, **PLAIN},
     "rlad": {
         "method": "rlad",
-        "num_generations": 20,
+        "num_generations": 14,
         "reduction": "sequence_mean",  # hints are short: a mean over tokens would weigh them by that
-        "episode": {**EPISODE, "bare": 4},
+        "episode": {**EPISODE, "abstractions": 6, "bare": 2},
     },
     "rlad with maxrl": {
         "method": "rlad",
-        "num_generations": 20,
+        "num_generations": 14,
         "credit": "maxrl",
         "reduction": "sequence_mean",
-        "episode": {**EPISODE, "bare": 4},
+        "episode": {**EPISODE, "abstractions": 6, "bare": 2},
     },
 }
 CLAIMS = (
@@ -99,7 +99,7 @@ def cells(short: bool) -> list[Cell]:
     dials = (
         {"warm_steps": 2, "tokens": 500, "problems": 8, "samples": 8}
         if short
-        else {"warm_steps": 100, "tokens": 60_000, "problems": 100, "samples": 8}
+        else {"warm_steps": 100, "tokens": 80_000, "problems": 100, "samples": 8}
     )
     return [Cell(arm, seed, dials) for arm in ARMS for seed in (SEEDS[:1] if short else SEEDS)]
 
@@ -246,7 +246,7 @@ STUDY = Study(
     method="rlad",
     title="RLAD on the latent-strategy task",
     scale="sprout",
-    budget="60,000 sampled tokens a run after 100 supervised steps, 100 held-out problems, 3 seeds, 4 arms",
+    budget="80,000 sampled tokens a run after 100 supervised steps, 100 held-out problems, 3 seeds, 4 arms",
     claims=CLAIMS,
     cells=cells,
     run=run,
