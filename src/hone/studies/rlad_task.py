@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +12,7 @@ import numpy as np
 from hone.evals import t_interval
 from hone.lab.claims import Claim
 from hone.studies.harness import Cell, Result, Results, Study
+from hone.studies.warm_start import warm_start
 
 SEEDS = (0, 1, 2)
 LEARNING_RATE = 1e-3
@@ -30,7 +28,7 @@ COMMON: Mapping[str, Any] = {
     "device": "cpu",
     "eval": {"before": False, "problems": 1, "samples": 1, "samples_during": 1, "k": [1]},
 }
-WARM: Mapping[str, Any] = {
+WARM: Mapping[str, Any] = {  # to write and to follow abstractions
     **COMMON,
     "model": "sprout",
     "method": "sft",
@@ -109,7 +107,7 @@ def run(cell: Cell) -> Result:
     import hone
 
     settings = cell.settings
-    model = warm_start(cell.seed, settings["warm_steps"])
+    model = warm_start({**WARM, "steps": settings["warm_steps"], "seed": cell.seed})
     if cell.name == "warm start":
         return evaluated(model, cell.seed, settings) | {"tokens": 0}
     recipe = {
@@ -136,24 +134,6 @@ def run(cell: Cell) -> Result:
             "leak": [line.get("reward/leak", 0.0) for line in lines[::every]],
         },
     }
-
-
-def warm_start(seed: int, steps: int) -> Path:
-    """The model that learnt to write and to follow abstractions, made once for each seed and recipe, and kept."""
-    import hone
-
-    recipe = {**WARM, "steps": steps, "seed": seed}
-    name = hashlib.sha256(json.dumps([recipe, hone.__version__], sort_keys=True).encode()).hexdigest()[:16]
-    kept = Path(tempfile.gettempdir()) / f"hone-rlad-warm-{name}"
-    if not kept.exists():
-        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-            made = hone.train(recipe, out=Path(folder) / "run")
-            try:
-                os.replace(made.final, kept)
-            except OSError:  # another process was first
-                if not kept.exists():
-                    raise
-    return kept
 
 
 def evaluated(model: Path, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
