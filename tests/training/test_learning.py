@@ -15,6 +15,16 @@ SETTINGS = {
     "pope": {"curriculum": {"hard_only": False}},
     "ppo": {"num_iterations": 2},
     "reinforce": {"learning_rate": 2e-3},
+    "rlad": {
+        "episode": {
+            "name": "abstraction",
+            "abstractions": 4,
+            "bare": 4,
+            "max_abstraction_length": 1,
+            "abstraction_prompt": "{problem}?",
+            "solution_prompt": "{problem}{abstraction}>",
+        }
+    },
 }
 
 
