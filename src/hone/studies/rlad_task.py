@@ -24,7 +24,7 @@ EPISODE = {
 }  # fmt: skip
 COMMON: Mapping[str, Any] = {
     "task": {"name": "strategy", "strategies": 4, "cues": 16},
-    "max_completion_length": 3,
+    "max_completion_length": 4,
     "problems_per_step": 16,
     "device": "cpu",
     "eval": {"before": False, "problems": 1, "samples": 1, "samples_during": 1, "k": [1]},
@@ -92,7 +92,7 @@ def cells(short: bool) -> list[Cell]:
     dials = (
         {"warm_steps": 2, "tokens": 500, "problems": 8, "samples": 8}
         if short
-        else {"warm_steps": 250, "tokens": 60_000, "problems": 100, "samples": 8}
+        else {"warm_steps": 100, "tokens": 60_000, "problems": 100, "samples": 8}
     )
     return [Cell(arm, seed, dials) for arm in ARMS for seed in (SEEDS[:1] if short else SEEDS)]
 
@@ -110,7 +110,7 @@ def run(cell: Cell) -> Result:
         **ARMS[cell.name],
         "model": str(model),
         "kl": {"name": "loss", "beta": 0.001, "estimator": "k3"},
-        "learning_rate": 3e-4,
+        "learning_rate": 5e-4,
         "steps": 10_000,
         "max_sampled_tokens": settings["tokens"],
         "seed": cell.seed,
@@ -239,7 +239,7 @@ STUDY = Study(
     method="rlad",
     title="RLAD on the latent-strategy task",
     scale="sprout",
-    budget="60,000 sampled tokens a run after 250 supervised steps, 100 held-out problems, 3 seeds, 4 arms",
+    budget="60,000 sampled tokens a run after 100 supervised steps, 100 held-out problems, 3 seeds, 4 arms",
     claims=CLAIMS,
     cells=cells,
     run=run,
