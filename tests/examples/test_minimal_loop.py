@@ -52,7 +52,7 @@ def test_it_is_the_same_computation_as_hone_train(example, monkeypatch, tmp_path
     # The curriculum starts at an offset of its own; the example must meet the same mazes.
     from hone.curricula import Uniform
 
-    offset = Uniform()._index(0, None)
+    offset = Uniform().index(0, None)
     monkeypatch.setattr(example.hone, "task", lambda *a, **k: _Shifted(task, offset))
     curve = example.main("micro:new", steps=1, problems=3, rollouts=4)
     assert curve[0] == pytest.approx(run.metrics()[0]["reward/mean"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from hone.core.batch import Batch
 from hone.core.lazy import torch
@@ -72,6 +72,20 @@ class Role(Protocol):
 
     async def score(self, trajectories: Sequence[Trajectory]) -> Float[torch.Tensor, "tokens"]:
         """Logprobs of the action tokens under this model, at the sampling temperature."""
+        ...
+
+    async def act(
+        self, prompts: Sequence[Segment], actions: Sequence[str]
+    ) -> Float[torch.Tensor, "prompts actions"]:
+        """Logprobs of each of `actions`, and of nothing else, after each prompt, at the sampling temperature."""
+        ...
+
+    def encode(self, prompt: Prompt) -> Tokens:
+        """Tokens of a prompt under this model's own tokenizer and chat template."""
+        ...
+
+    def decode(self, tokens: Tokens) -> str:
+        """The text of this model's answer."""
         ...
 
 
@@ -179,6 +193,23 @@ class Curriculum(Protocol):
 
     def report(self, batch: Batch) -> Mapping[str, int]:
         """What it did with a finished batch, for the step's line."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A curriculum that asks the untrained model something before the first step."""
+
+    def ask(self, state: State, task: Task) -> list[Request]:
+        """The attempts of the next round, each request with a `group` of its own; none once enough is known."""
+        ...
+
+    def hear(self, state: State, task: Task, rollouts: Sequence[Trajectory]) -> State:
+        """The state after a round; every rollout of it has its verdict."""
+        ...
+
+    def settled(self, state: State) -> list[str]:
+        """What a person should know of what was found. Raises RecipeError if nothing can be learnt from it."""
         ...
 
 

@@ -42,9 +42,10 @@ class Uniform:
 
     def problem(self, task: Task, position: int) -> Problem:
         """The problem at `position` of the endless stream."""
-        return task.problem(self._index(position, task.size("train")))
+        return task.problem(self.index(position, task.size("train")))
 
-    def _index(self, position: int, size: int | None) -> int:
+    def index(self, position: int, size: int | None) -> int:
+        """Which of `size` problems stands at `position`: a new order each epoch; None: they never repeat."""
         if size is None:
             return stable_hash("uniform", self.seed) % (1 << 40) + position
         epoch, within = divmod(position, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,6 +13,7 @@ from hone.core.batch import Batch
 from hone.core.errors import RewardError
 from hone.core.method import Method
 from hone.core.packed import broadcast
+from hone.core.problem import Verdict
 from hone.core.recipe import Recipe
 from hone.core.stages import Context
 from hone.core.units import units
@@ -33,7 +35,12 @@ def judge(
         return judged
 
     batch = run(apply())
-    verdicts = [t.verdict for t in batch.trajectories if t.verdict is not None]
+    refuse_errors([t.verdict for t in batch.trajectories if t.verdict is not None], max_error_share)
+    return batch
+
+
+def refuse_errors(verdicts: Sequence[Verdict], max_error_share: float) -> None:
+    """Raise RewardError when more than `max_error_share` of `verdicts` are errors or time-outs."""
     failed = [v for v in verdicts if v.status in ("error", "timeout")]
     if len(failed) > max_error_share * max(1, len(verdicts)):
         raise RewardError(
@@ -41,7 +48,6 @@ def judge(
             f"({max_error_share:g}) allows. The first one: {failed[0].detail.strip()}",
             "Mend the reward, or raise `max_error_share`.",
         )
-    return batch
 
 
 @dataclass(frozen=True)
