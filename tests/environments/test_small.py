@@ -1,4 +1,4 @@
-"""The small environments: the same from seed and actions, solved by their own advice, and refusing what is no action."""
+"""The small environments: functions of seed and actions, solved by their own advice, refusing what is no action."""
 
 from __future__ import annotations
 

@@ -15,6 +15,8 @@ SETTINGS = {
     "pope": {"curriculum": {"hard_only": False}},
     "ppo": {"num_iterations": 2},
     "reinforce": {"learning_rate": 2e-3},
+    # A letter is a whole thinking here, and what would be answered after it is nothing.
+    "mrt": {"num_generations": 32, "branches": 1, "force": "#"},
     "rlad": {
         "episode": {
             "name": "abstraction",

@@ -30,7 +30,7 @@ def make(name: str, options: Mapping[str, Any]) -> Environment:
 
     if name not in ENVIRONMENTS:
         raise TaskError(f"There is no environment `{name}`.", nearest(name, tuple(ENVIRONMENTS)))
-    known = [p for p in inspect.signature(ENVIRONMENTS[name]).parameters]
+    known = list(inspect.signature(ENVIRONMENTS[name]).parameters)
     for key in options:
         if key not in known:
             raise TaskError(f"`{key}` is no option of environment `{name}`.", nearest(key, known))

@@ -29,8 +29,8 @@ class BabyAI:
     The state `g rb     3 1 .. |!rb2+1 gk0-2>` holds the mission (`g` go to, `p` pick up, `o` open; colour, kind), how
     many steps the cells ahead, to the left and to the right are free, what is carried, then the objects in view from
     near to far: colour, kind, steps ahead and to the right. Those that the mission names come first, marked `!`, and
-    `?` for its second part. Doors are `d`, open ones `o`. In view is what MiniGrid's view holds of the agent's own room:
-    7 cells ahead and 3 to each side. Nothing is remembered.
+    `?` for its second part. Doors are `d`, open ones `o`. In view is what MiniGrid's view holds of the agent's own
+    room: 7 cells ahead and 3 to each side. Nothing is remembered.
     Source: Chevalier-Boisvert et al. 2019 (arXiv 1810.08272), by minigrid. TaskError where that is not installed.
     """
 

@@ -51,10 +51,9 @@ class Played:
 class Turns:
     """`count` attempts at an environment, side by side; one action is chosen a turn, of the recipe's `actions`.
 
-    With `form="history"` an attempt is one trajectory: prompt, action, observation, action, ... With `form="state"` each
-    decision is answered to the present state alone: a trajectory of its own, with the label `attempt` of the attempt
-    and `turn` of the decision, and the reward of the whole attempt, so that attempts are the units of credit. The
-    return is discounted as the task says.
+    With `form="history"` an attempt is one trajectory: prompt, action, observation, action, ... With `form="state"` a
+    decision answers the present state alone: a trajectory of its own, with the labels `attempt` and `turn`, and the
+    reward of the whole attempt, so that attempts are the units of credit. The return is discounted as the task says.
 
     `max_completion_length` is for one decision. An answer that is no action ends its attempt with reward 0.
     """

@@ -43,7 +43,7 @@ def step_metrics(
 
 
 def _attempts(batch: Batch) -> Batch:
-    """One rollout of every attempt: where several are one attempt, a long one would count more often than a short one."""
+    """One rollout of every attempt: else an attempt of many decisions would count more than one of few."""
     first = units(batch).first
     return batch if len(first) == len(batch.lengths) else batch.select(first.tolist())
 
