@@ -12,20 +12,57 @@ from hone.core.method import Method
 from hone.core.recipe import Choice, Recipe
 from hone.core.registry import Registry, option_types
 from hone.methods import cards
-from hone.rewards import Verifier
+from hone.rewards import (
+    AbstractionReward,
+    FixedMajority,
+    LengthPenalty,
+    Majority,
+    Progress,
+    Retrospection,
+    TerminationBaseline,
+    Verifier,
+)
 
 _PIECES: dict[str, dict[str, type]] = {
     "curriculum": {
         "uniform": curricula.Uniform,
+        "by_level": curricula.ByLevel,
+        "base_votes": curricula.BaseVotes,
+        "test_time": curricula.TestTime,
         "dynamic_sampling": curricula.DynamicSampling,
         "early_stop": curricula.EarlyStop,
         "variance_optimal": curricula.VarianceOptimal,
         "maxrl_optimal": curricula.MaxrlOptimal,
         "pope": curricula.Pope,
     },
-    "episode": {"single_turn": episodes.SingleTurn, "demonstration": episodes.Demonstration},
-    "rewards": {"verifier": Verifier},
-    "selectors": {"mask_truncated": selectors.MaskTruncated, "zero_variance": selectors.ZeroVariance},
+    "episode": {
+        "single_turn": episodes.SingleTurn,
+        "demonstration": episodes.Demonstration,
+        "abstraction": episodes.Abstraction,
+        "abstraction_demonstration": episodes.AbstractionDemonstration,
+        "cheatsheet": episodes.Cheatsheet,
+        "thinking": episodes.Thinking,
+        "continuation": episodes.Continuation,
+        "turns": episodes.Turns,
+    },
+    "rewards": {
+        "verifier": Verifier,
+        "abstraction": AbstractionReward,
+        "majority": Majority,
+        "fixed_majority": FixedMajority,
+        "progress": Progress,
+        "termination_baseline": TerminationBaseline,
+        "length_penalty": LengthPenalty,
+        "retrospection": Retrospection,
+    },
+    "selectors": {
+        "mask_truncated": selectors.MaskTruncated,
+        "zero_variance": selectors.ZeroVariance,
+        "helpful": selectors.Helpful,
+        "part": selectors.LearnPart,
+        "most_progress": selectors.MostProgress,
+        "continuations": selectors.Continuations,
+    },
     "credit": {
         "reinforce": credit.Reinforce,
         "rloo": credit.Rloo,
@@ -34,6 +71,7 @@ _PIECES: dict[str, dict[str, type]] = {
         "maxrl": credit.Maxrl,
         "pass_at_k": credit.PassAtK,
         "gae": credit.Gae,
+        "rwr": credit.Rwr,
         "centre": credit.Centre,
         "scale": credit.Scale,
         "clip": credit.Clip,
@@ -44,6 +82,7 @@ _PIECES: dict[str, dict[str, type]] = {
         "gspo": objectives.Gspo,
         "cispo": objectives.Cispo,
         "supervised": objectives.Supervised,
+        "soft_target": objectives.SoftTarget,
     },
     "correction": {"importance": objectives.Correction},
     "kl": {"loss": objectives.KlLoss, "reward": objectives.KlReward},
@@ -144,6 +183,8 @@ def build_method(recipe: Recipe) -> Method:
         "num_generations": recipe.num_generations,
         "problems_per_step": recipe.problems_per_step,
         "seed": recipe.seed,
+        "models": tuple(recipe.models),
+        "eval_problems": recipe.eval.problems,
     }
 
     def one(stage: str, choice: Choice | None) -> Any:

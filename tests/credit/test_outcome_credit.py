@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
-from math import comb
+from math import comb, exp
 
 import pytest
 import torch
@@ -19,6 +19,7 @@ from hone.credit import (
     PassAtK,
     Reinforce,
     Rloo,
+    Rwr,
     Scale,
     StoppedRloo,
     grpo,
@@ -26,6 +27,7 @@ from hone.credit import (
     pass_at_k,
     reinforce,
     rloo,
+    rwr,
     stopped_rloo,
 )
 
@@ -45,6 +47,7 @@ PIECES = [
     PassAtK(1),
     PassAtK(3),
     StoppedRloo(2, 8),
+    Rwr(),
     Centre("batch"),
     Scale("group"),
     Clip(-0.5, 0.5),
@@ -170,6 +173,17 @@ def test_pass_at_one_is_rloo():
     assert torch.equal(pass_at_k(*tensors(), k=1), rloo(*tensors()))
 
 
+def test_rwr_by_hand():
+    values = torch.tensor([1.0, 0.0, 0.5, 0.0], dtype=torch.float64)
+    mean = (1 + 2 * exp(-2) + exp(-1)) / 4
+    wanted = [1 / mean, exp(-2) / mean, exp(-1) / mean, exp(-2) / mean]
+    found = rwr(values, torch.zeros(4), temperature=0.5)
+    assert found.tolist() == approx(wanted)
+    assert float(found.mean()) == pytest.approx(1)
+    assert rwr(values + 7, torch.zeros(4), temperature=0.5).tolist() == approx(wanted)
+    assert rwr(1000 * values, torch.zeros(4), temperature=0.01).tolist() == [4, 0, 0, 0]
+
+
 @pytest.mark.parametrize("piece", PIECES, ids=str)
 def test_permutation_and_group_names_do_not_matter(piece):
     values, groups = tensors()
@@ -191,7 +205,7 @@ def test_dtype_and_input_are_kept(piece, dtype):
 
 
 @pytest.mark.parametrize(
-    "piece", [Rloo(), Grpo(), Grpo(scale="none"), Maxrl(), PassAtK(2), Reinforce()], ids=str
+    "piece", [Rloo(), Grpo(), Grpo(scale="none"), Maxrl(), PassAtK(2), Reinforce(), Rwr()], ids=str
 )
 def test_equal_values_have_exactly_no_signal(piece):
     """Three times 0.1 has a mean that is not 0.1: only comparing the values finds the group."""
@@ -242,6 +256,7 @@ def test_maxrl_orders_need_binary_rewards():
         (lambda: Maxrl(order=2, floor=0.1), "floor"),
         (lambda: Maxrl(control=1.0), "control"),
         (lambda: PassAtK(0), "k"),
+        (lambda: Rwr(0.0), "temperature"),
         (lambda: Clip(1.0, 0.0), "low"),
         (lambda: Centre("problem"), "over"),
     ],

@@ -19,6 +19,7 @@ from hone.objectives import (
     KlReward,
     PolicyGradient,
     PpoClip,
+    SoftTarget,
     Supervised,
     cispo,
     gspo,
@@ -48,6 +49,7 @@ def test_plain_terms():
     assert torch.equal(policy_gradient(new, old, advantages), -advantages * new)
     assert torch.equal(supervised(new, old, advantages), -new)
     assert torch.equal(Supervised()(new, None, None, torch.tensor(ROLLOUTS)), -new)
+    assert torch.equal(SoftTarget()(new, None, None, torch.tensor(ROLLOUTS)), -new)
 
 
 @pytest.mark.parametrize("dual_clip", [None, 3.0])
@@ -167,6 +169,15 @@ def test_wrong_options_are_refused_by_name(build, key):
 def test_every_public_name_is_callable_and_has_a_formula():
     for name in hone.objectives.__all__:
         assert callable(getattr(hone.objectives, name))
-    for piece in (PolicyGradient(), PpoClip(), Gspo(), Cispo(), Supervised(), KlLoss(0.1), EntropyBonus(0.1)):
+    for piece in (
+        PolicyGradient(),
+        PpoClip(),
+        Gspo(),
+        Cispo(),
+        SoftTarget(),
+        Supervised(),
+        KlLoss(0.1),
+        EntropyBonus(0.1),
+    ):
         assert repr(piece) == piece.formula()
     assert "0.8, 1.28" in str(PpoClip(epsilon_high=0.28))

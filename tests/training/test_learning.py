@@ -9,10 +9,24 @@ import pytest
 import hone
 from hone.methods import cards
 
+# Supervised learning, and what learns from decisions in an environment: see test_ricol.py.
+ELSEWHERE = ("sft", "ricol")
 SETTINGS = {
     "pope": {"curriculum": {"hard_only": False}},
     "ppo": {"num_iterations": 2},
     "reinforce": {"learning_rate": 2e-3},
+    # A letter is a whole thinking here, and what would be answered after it is nothing.
+    "mrt": {"num_generations": 32, "branches": 1, "force": "#"},
+    "rlad": {
+        "episode": {
+            "name": "abstraction",
+            "abstractions": 4,
+            "bare": 4,
+            "max_abstraction_length": 1,
+            "abstraction_prompt": "{problem}?",
+            "solution_prompt": "{problem}{abstraction}>",
+        }
+    },
 }
 
 
@@ -24,7 +38,7 @@ def letters(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("method", [m for m in cards.training_ids() if m != "sft"])
+@pytest.mark.parametrize("method", [m for m in cards.training_ids() if m not in ELSEWHERE])
 def test_the_pass_rate_rises_past_a_half(method: str, letters, tmp_path):
     recipe = {
         "task": {"name": f"jsonl:{letters}", "verifier": "exact"},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hone.combinations import guided
+from hone.combinations import abstractions, guided, thinking
+from hone.combinations.label_free import WITHOUT_LABELS
 from hone.core.errors import RecipeError
 from hone.core.lazy import torch
 from hone.core.method import Method
@@ -102,6 +103,22 @@ def targets_without_actions(recipe: Recipe, method: Method) -> RecipeError | Non
     return RecipeError(
         "`objective` moves the policy to probabilities of actions, and `actions` lists none.",
         "List the actions, one token each.",
+    )
+
+
+def targets_that_nobody_writes(recipe: Recipe, method: Method) -> RecipeError | None:
+    """Soft labels come from a piece of `rewards`, and are for an objective that reads them."""
+    written = any("targets" in getattr(reward, "gives", ()) for reward in method.rewards)
+    if written == ("targets" in method.needs):
+        return None
+    if written:
+        return RecipeError(
+            "A piece of `rewards` writes targets, and `objective` does not read them.",
+            "Set `objective: soft_target`, or leave the piece out.",
+        )
+    return RecipeError(
+        "`objective: soft_target` moves the policy to targets, and no piece of `rewards` writes any.",
+        "Set `rewards: [verifier, retrospection]`.",
     )
 
 
@@ -369,6 +386,7 @@ REFUSED: tuple[Check, ...] = (
     ahead_without_correction,
     imitation_of_oneself,
     targets_without_actions,
+    targets_that_nobody_writes,
     no_credit,
     pass_rates_of_something_else,
     small_groups,
@@ -384,4 +402,7 @@ REFUSED: tuple[Check, ...] = (
     decay_that_ends_early,
     decay_beyond_zero,
     beyond_memory,
+    *abstractions.CHECKS,
+    *WITHOUT_LABELS,
+    *thinking.CHECKS,
 )

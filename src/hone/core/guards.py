@@ -123,6 +123,23 @@ class LengthGuard(Guard):
     correlation: float = Field(0.9, gt=0, le=1, description="of reward and length within groups")
 
 
+class CollapseGuard(Guard):
+    """Self-training that leaves its prompts: answers become the same for all of them, whatever is asked.
+
+    Three signs, of runs whose rewards are made of votes. One answer has more than `mode_share` of all prompts' answers,
+    which a task with few possible answers may reach by itself. The information that answers carry of their prompts has
+    fallen, in the mean over `window` steps, below `information` of its highest such mean. Majorities have grown by
+    `rise` while the last `evaluations` on labelled problems were no better than one before. The limits of the first and
+    the last sign are choices; that of the second was set on the toy world of `studies/srt_bias.py`.
+    """
+
+    mode_share: float = Field(0.5, gt=0, le=1, description="of all prompts' answers, that one answer has")
+    information: float = Field(0.9, gt=0, le=1, description="of its highest: I(prompt; answer), in nats")
+    window: int = Field(20, ge=1, description="steps whose mean information is looked at")
+    evaluations: int = Field(3, ge=1, description="evaluations in a row without a better pass rate")
+    rise: float = Field(0.05, gt=0, le=1, description="of the mean majority, since the best evaluation")
+
+
 class Guards(Settings):
     """What is looked at before an optimizer step, and what is done about it."""
 
@@ -134,6 +151,7 @@ class Guards(Settings):
     repetition: RepetitionGuard = RepetitionGuard()  # type: ignore[call-arg]
     constant_rewards: ConstantRewardsGuard = ConstantRewardsGuard()  # type: ignore[call-arg]
     length: LengthGuard = LengthGuard()  # type: ignore[call-arg]
+    collapse: CollapseGuard = CollapseGuard()  # type: ignore[call-arg]
     max_skips: int = Field(5, ge=1, description="skipped updates in a row that stop the run")
     bundles: int = Field(
         5, ge=0, description="bundles a run may write; each holds the model and its optimizer"

@@ -54,7 +54,8 @@ class Method:
             f"loss = {self.reduction}(ℓ)",
             f"ℓ = {' + '.join([weight + self.objective.formula(), *added])}",
         ]
-        for part in (self.correction, self.credit, self.kl_reward):
+        stated = [reward for reward in self.rewards if hasattr(reward, "formula")]
+        for part in (self.correction, self.credit, self.kl_reward, *stated):
             if part is not None:
                 lines.append(part.formula())
         return "\n".join(lines)

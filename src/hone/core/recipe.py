@@ -102,6 +102,11 @@ class CheckpointSettings(Settings):
         None,
         description="the step with the highest `pass@1`, or lowest `-length`, of eval.jsonl has one that stays",
     )
+    patience: int = Field(
+        0,
+        ge=0,
+        description="end the run after so many evaluations in a row without a better `best` (0: never)",
+    )
 
 
 class ModelSettings(Settings):

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from hone.core.batch import Batch
 from hone.core.errors import RewardError
 from hone.core.lazy import torch
 from hone.core.problem import Verdict
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool
 
 
 def with_verdicts(batch: Batch, verdicts: Sequence[Verdict]) -> Batch:
@@ -28,3 +32,12 @@ def with_verdicts(batch: Batch, verdicts: Sequence[Verdict]) -> Batch:
         kept=batch.kept & ok,
         rewards=torch.tensor(values, dtype=torch.float64),
     )
+
+
+def pass_rate(batch: Batch, counted: Bool[torch.Tensor, "rollouts"]) -> dict[str, float]:
+    """The reading `pass_rate`, for a piece that is about to make other rewards of those that verdicts gave.
+
+    The share of rewards of at least 1 among the `counted` rollouts; nothing where there are none.
+    """
+    rewards = batch.rewards[counted]
+    return {"pass_rate": float((rewards >= 1).double().mean())} if len(rewards) else {}

@@ -74,6 +74,20 @@ class Role(Protocol):
         """Logprobs of the action tokens under this model, at the sampling temperature."""
         ...
 
+    async def act(
+        self, prompts: Sequence[Segment], actions: Sequence[str]
+    ) -> Float[torch.Tensor, "prompts actions"]:
+        """Logprobs of each of `actions`, and of nothing else, after each prompt, at the sampling temperature."""
+        ...
+
+    def encode(self, prompt: Prompt) -> Tokens:
+        """Tokens of a prompt under this model's own tokenizer and chat template."""
+        ...
+
+    def decode(self, tokens: Tokens) -> str:
+        """The text of this model's answer."""
+        ...
+
 
 class Judge(Protocol):
     """Says what texts are worth, and which answers are the same."""

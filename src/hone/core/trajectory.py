@@ -62,7 +62,7 @@ class Trajectory:
     `part` sets trajectories of one group apart that are normalised apart (abstractions and solutions); those of one
     `attempt` are one unit of credit (the decisions of one episode in an environment) and have one reward.
     `text` is the trimmed view of the actions; tokens are the truth. `readings` are numbers that the episode measured on
-    its way, by name.
+    its way, by name; `aside` are the ends of what it sampled besides, which is charged and not learnt from.
     """
 
     problem: Problem
@@ -73,6 +73,7 @@ class Trajectory:
     sampler: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
     readings: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    aside: tuple[Segment, ...] = ()
 
     def __repr__(self) -> str:
         # Event loops print what their tasks return; arrays have no place there.

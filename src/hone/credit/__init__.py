@@ -17,6 +17,8 @@ from hone.credit.reinforce import Reinforce as Reinforce
 from hone.credit.reinforce import reinforce as reinforce
 from hone.credit.rloo import Rloo as Rloo
 from hone.credit.rloo import rloo as rloo
+from hone.credit.rwr import Rwr as Rwr
+from hone.credit.rwr import rwr as rwr
 from hone.credit.shape import Centre as Centre
 from hone.credit.shape import Clip as Clip
 from hone.credit.shape import Scale as Scale
@@ -36,6 +38,7 @@ __all__ = [
     "PassAtK",
     "Reinforce",
     "Rloo",
+    "Rwr",
     "Scale",
     "StoppedRloo",
     "centre",
@@ -46,6 +49,7 @@ __all__ = [
     "pass_at_k",
     "reinforce",
     "rloo",
+    "rwr",
     "scale",
     "stopped_rloo",
 ]

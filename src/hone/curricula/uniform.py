@@ -45,7 +45,7 @@ class Uniform:
         return task.problem(self.index(position, task.size("train")))
 
     def index(self, position: int, size: int | None) -> int:
-        """The index, in a task of `size` problems, of what stands at `position` of the stream."""
+        """Which of `size` problems stands at `position`: a new order each epoch; None: they never repeat."""
         if size is None:
             return stable_hash("uniform", self.seed) % (1 << 40) + position
         epoch, within = divmod(position, size)

@@ -80,9 +80,9 @@ def run(dials: Dials, out: Path, say: Callable[[str], None] = print) -> dict[str
         for row in result["findings"]:
             limits = f"{row['value']:g} [{row['low']:g}, {row['high']:g}]"
             say(f"  {row['claim']} ({row['where']}): {limits} {row['verdict']}")
-        write_json(out, _whole(dials, {**kept, **parts}))
+        _write(out, _whole(dials, {**kept, **parts}))
     whole = _whole(dials, parts)
-    write_json(out, whole)
+    _write(out, whole)
     return whole
 
 
@@ -118,7 +118,7 @@ def _read(out: Path) -> dict[str, Any]:
         raise DataError(f"{out} is no file of this study: {error}.", "Remove it, or name another.") from error
 
 
-def write_json(out: Path, whole: dict[str, Any]) -> None:
+def _write(out: Path, whole: dict[str, Any]) -> None:
     """Write a file of results whole or not at all: a study that is killed leaves that of its last part."""
     out.parent.mkdir(parents=True, exist_ok=True)
     beside = out.with_suffix(".part")

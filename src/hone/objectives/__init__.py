@@ -26,6 +26,8 @@ from hone.objectives.reductions import problem_token_mean as problem_token_mean
 from hone.objectives.reductions import sequence_mean as sequence_mean
 from hone.objectives.reductions import sequence_sum as sequence_sum
 from hone.objectives.reductions import token_mean as token_mean
+from hone.objectives.soft_target import SoftTarget as SoftTarget
+from hone.objectives.soft_target import soft_target as soft_target
 from hone.objectives.supervised import Supervised as Supervised
 from hone.objectives.supervised import supervised as supervised
 
@@ -38,6 +40,7 @@ __all__ = [
     "KlReward",
     "PolicyGradient",
     "PpoClip",
+    "SoftTarget",
     "Supervised",
     "bind",
     "cispo",
@@ -55,6 +58,7 @@ __all__ = [
     "problem_token_mean",
     "sequence_mean",
     "sequence_sum",
+    "soft_target",
     "supervised",
     "token_mean",
 ]

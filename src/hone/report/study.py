@@ -21,7 +21,10 @@ def study_section(results: Mapping[str, Any], picture: str = "") -> str:
     cells = results["cells"]
     commits = ", ".join(sorted({cell["commit"] for cell in cells.values()})) or "none yet"
     seconds = sum(cell["seconds"] for cell in cells.values())
-    out = [f"\n### {results['title']}\n\n", f"Scale: {results['scale']}. {results['budget'].strip()} "]
+    out = [
+        f"\n### {results['title']}\n\n",
+        f"Scale: {results['scale']}. {results['budget'].strip().rstrip('.')}. ",
+    ]
     out.append(f"{len(cells)} cells, {seconds / 60:,.0f} minutes of one core, at commit {commits}.")
     if missing := results["missing"]:
         out.append(f" Not run: {len(missing)} cells ({_arms(missing)}).")

@@ -8,6 +8,7 @@ from typing import ClassVar
 from hone.core.batch import Batch
 from hone.core.rewarded import with_verdicts
 from hone.core.stages import Context
+from hone.rewards.reading import judged
 
 
 @dataclass(frozen=True)
@@ -21,10 +22,4 @@ class Verifier:
 
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with verdicts and rewards."""
-        waiting = [t for t in batch.trajectories if t.verdict is None]
-        problems, texts = [t.problem for t in waiting], [t.text for t in waiting]
-        found = await context.judge.score(problems, texts, {"global_step": context.noise.step})
-        if len(found) != len(waiting):
-            return with_verdicts(batch, found)  # which says what is wrong
-        new = iter(found)
-        return with_verdicts(batch, [t.verdict or next(new) for t in batch.trajectories])
+        return with_verdicts(batch, await judged(batch, context))

@@ -19,7 +19,7 @@ import numpy as np
 
 from hone.core.errors import DataError, RecipeError, nearest
 from hone.lab.claims import Claim, paired, verdict
-from hone.lab.study import commit_of, write_json
+from hone.lab.study import commit_of
 
 Result = Mapping[str, Any]  # JSON values
 Results = Mapping[str, Mapping[int, Result]]  # by the name of the arm, then the seed
@@ -115,12 +115,12 @@ def run_study(
             "digest": study.digest(cell),
             "commit": commit_of(Path(__file__).parents[1]),
             "seconds": round(seconds, 1),
-            "result": result,
+            "result": _short(result),
         }
         tell(f"{study.id} {cell.key}: {seconds:.0f} s ({ending})")
-        write_json(out, content(study, cells, stored, short))
+        _write(out, content(study, cells, stored, short))
     whole = content(study, cells, stored, short)
-    write_json(out, whole)
+    _write(out, whole)
     return whole
 
 
@@ -192,6 +192,34 @@ def _read(out: Path) -> dict[str, Any]:
         return dict(json.loads(out.read_text(encoding="utf-8"))["cells"])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{out} is no file of a study: {error}.", "Remove it, or name another.") from error
+
+
+def _short(result: Result) -> Result:
+    """The result with six digits of every number, which is more than any of them is sure of."""
+    found: Result = json.loads(json.dumps(result), parse_float=lambda text: float(f"{float(text):.6g}"))
+    return found
+
+
+def _write(out: Path, whole: Mapping[str, Any]) -> None:
+    """Whole or not at all, a line for each claim, curve and cell: one that is killed leaves that of its last cell."""
+
+    def line(value: Any) -> str:
+        return json.dumps(value, ensure_ascii=False)
+
+    parts = []
+    for key, value in whole.items():
+        if isinstance(value, Mapping):
+            rows = ",\n".join(f"  {line(name)}: {line(each)}" for name, each in value.items())
+            parts.append(f" {line(key)}: {{\n{rows}\n }}")
+        elif isinstance(value, list):
+            rows = ",\n".join(f"  {line(each)}" for each in value)
+            parts.append(f" {line(key)}: [\n{rows}\n ]")
+        else:
+            parts.append(f" {line(key)}: {line(value)}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    beside = out.with_suffix(".part")
+    beside.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+    os.replace(beside, out)
 
 
 def device() -> str:

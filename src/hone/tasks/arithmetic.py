@@ -13,7 +13,7 @@ from functools import lru_cache
 from itertools import product
 
 from hone.core.problem import Problem, Split, Verdict
-from hone.tasks.expressions import MARK, final
+from hone.tasks.expressions import MARK, final, first_step
 from hone.tasks.procedural import (
     as_levels,
     check_index,
@@ -94,6 +94,10 @@ class Arithmetic:
         if quality == "wrong" and result == problem.answer:  # a later factor 0 has hidden the slip
             result += rng.choice(SLIPS)
         return "\n".join([*lines, f"{MARK}{result}"])
+
+    def outline(self, problem: Problem, text: str) -> str:
+        """The pair that is combined first: `4*2`."""
+        return first_step(text)
 
     def _levels(self) -> tuple[int, ...]:
         return as_levels("arithmetic", "operations", self.operations, 1, 8)

@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass, field
 
 from hone.core.problem import Problem, Split, Verdict
-from hone.tasks.expressions import MARK, Expression, evaluate, final
+from hone.tasks.expressions import MARK, Expression, evaluate, final, first_step
 from hone.tasks.procedural import as_levels, check_quality, check_range, drawn
 
 MAX_VALUE = 999
@@ -80,6 +80,10 @@ class Countdown:
         if quality == "wrong":
             return "\n".join([*attempt, f"{MARK}{expression}"])
         return "\n".join([*(attempt if quality == "wandering" else ()), str(problem.oracle)])
+
+    def outline(self, problem: Problem, text: str) -> str:
+        """The pair that is combined first, and how: `3*7`."""
+        return first_step(text)
 
     def _levels(self) -> tuple[int, ...]:
         return as_levels("countdown", "numbers", self.numbers, 3, 6)

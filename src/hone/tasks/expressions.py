@@ -27,6 +27,11 @@ def final(text: str) -> str | None:
     return answer.translate(TYPESET) if found and MARK not in tail and 0 < len(answer) <= MAX_LENGTH else None
 
 
+def first_step(text: str) -> str:
+    """The left side of a scratchpad's first line, `3*7` of `3*7=21`; empty where the answer begins with the marker."""
+    return text.strip().partition(MARK)[0].partition("\n")[0].partition("=")[0].strip()
+
+
 def evaluate(text: str) -> Expression | None:
     """Read numbers, + - * / and parentheses, with the usual precedence, exactly.
 

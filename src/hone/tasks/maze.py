@@ -102,6 +102,11 @@ class Maze:
             return _wander(rng, cells, start, goal)
         return _fail(rng, cells, start, goal)
 
+    def outline(self, problem: Problem, text: str) -> str:
+        """The directions that a walk takes in turn, without how far: `dru` of `DDDDRRUU`, which is no answer itself."""
+        moves = text.strip().lower()
+        return "".join(m for i, m in enumerate(moves) if i == 0 or moves[i - 1] != m)
+
     def _sizes(self) -> tuple[int, ...]:
         return as_levels("maze", "sizes", self.sizes, 5, 21, step=2)
 

@@ -11,16 +11,24 @@ from hone.core.options import TRUTH, misplaced_truth
 from hone.core.problem import Task
 from hone.tasks.arithmetic import Arithmetic
 from hone.tasks.countdown import Countdown
+from hone.tasks.environment import EnvironmentTask
 from hone.tasks.files import FileTask
 from hone.tasks.gsm8k import Gsm8k
 from hone.tasks.gym import Gym
+from hone.tasks.hints import Hints
 from hone.tasks.maze import Maze
 from hone.tasks.mixture import Mixture
+from hone.tasks.strategy import Strategy
+from hone.tasks.two_sum import TwoSum
 
 TASKS: dict[str, str] = {
     "maze": "find the way through a maze (procedural, sizes 5 to 21)",
     "countdown": "reach a target from given numbers (procedural)",
     "arithmetic": "chains of operations with a scratchpad (procedural)",
+    "strategy": "a letter stands for a strategy that no prompt names (procedural, for abstractions)",
+    "two_sum": "name two numbers with a given sum, after a search (procedural)",
+    "environment": "attempts in a text environment (key-door, lock, hidden arm, BabyAI, Gymnasium)",
+    "hints": "states of an environment with hints to follow (procedural)",
     "mixture": "several tasks in one, by weights",
     "gsm8k": "grade-school word problems, from files or the hub",
     "rg:<name>": "a procedural task of reasoning-gym",
@@ -28,7 +36,16 @@ TASKS: dict[str, str] = {
     "parquet:<path>": "problems from a parquet file",
     "hf:<dataset>": "problems from a hub data set or a local data-set folder",
 }
-_EMBEDDED: dict[str, type] = {"maze": Maze, "countdown": Countdown, "arithmetic": Arithmetic, "gsm8k": Gsm8k}
+_EMBEDDED: dict[str, type] = {
+    "maze": Maze,
+    "countdown": Countdown,
+    "arithmetic": Arithmetic,
+    "strategy": Strategy,
+    "two_sum": TwoSum,
+    "gsm8k": Gsm8k,
+    "environment": EnvironmentTask,
+    "hints": Hints,
+}
 _FORMATS = ("jsonl", "parquet", "hf")
 _KINDS = tuple(name.partition("<")[0] for name in TASKS)
 

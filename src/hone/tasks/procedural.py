@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from hone.core.errors import TaskError
 from hone.core.problem import Problem, Split, split_of, stable_hash
@@ -76,7 +76,7 @@ def check_range(task: str, key: str, value: object, low: int, high: int) -> None
         raise TaskError(f"Task `{task}`: `{key}` is {value!r}.", f"Give a whole number from {low} to {high}.")
 
 
-def check_quality(quality: str) -> None:
-    """Refuse a quality of demonstration that no solver knows."""
-    if quality not in QUALITIES:
-        raise TaskError(f"There is no quality `{quality}`.", f"Use one of {', '.join(QUALITIES)}.")
+def check_quality(quality: str, known: Sequence[str] = QUALITIES) -> None:
+    """Refuse a quality of demonstration that the solver does not know."""
+    if quality not in known:
+        raise TaskError(f"There is no quality `{quality}`.", f"Use one of {', '.join(known)}.")

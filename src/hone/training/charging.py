@@ -47,7 +47,8 @@ def reading(trajectories: Sequence[Trajectory]) -> Reading:
     A path that several segments continue is computed once for all of them.
     """
     below: dict[Segment, list[int]] = {}
-    for segment in dict.fromkeys(s for t in trajectories for s in t.segments):
+    ends = [leaf for t in trajectories for leaf in (t.leaf, *t.aside)]
+    for segment in dict.fromkeys(s for leaf in ends for s in leaf.path()):
         if segment.kind == "action" and segment.parent is not None:
             below.setdefault(segment.parent, []).append(len(segment.tokens))
     paths = [sum(len(s.tokens) for s in parent.path()) for parent in below]

@@ -12,10 +12,11 @@ import torch
 from hone.compute.ledger import Ledger
 from hone.core.errors import RecipeError, nearest
 from hone.core.noise import NoiseKey
-from hone.core.problem import Prompt, Task
+from hone.core.problem import Problem, Prompt, Task
 from hone.core.sampling import Engine, SampleRequest, SamplingParams
 from hone.core.stages import Judge, Mode, Sampled
 from hone.core.trajectory import Segment, Tokens, Trajectory
+from hone.policies.support import action_space
 from hone.policies.token_policy import TokenPolicy
 from hone.training.budget import TokenBudget
 from hone.training.scoring import score
@@ -61,10 +62,45 @@ class PolicyRole:
             await self.engine.quiet()  # a forward pass sets up the model that the engine reads
         return score(self.policy, trajectories, self.temperature, self.budget, self.ledger).logprobs
 
+    async def act(self, prompts: Sequence[Segment], actions: Sequence[str]) -> torch.Tensor:
+        """Logprobs `[P, A]` of `actions` after each of `prompts`, without gradient.
+
+        Raises RecipeError for actions that are not one token each under this model's tokenizer.
+        """
+        space = action_space(self.policy, actions)
+        if not space:
+            raise RecipeError("There are no actions to choose from.", "List them in `actions`.")
+        if self.engine is not None:
+            await self.engine.quiet()
+        before, self.policy.support = self.policy.support, space
+        try:
+            decisions = [_decision(prompt, space[0]) for prompt in prompts]
+            found = score(self.policy, decisions, self.temperature, self.budget, self.ledger).action_logprobs
+        finally:
+            self.policy.support = before
+        assert found is not None  # the policy had an action space
+        return found
+
+    def encode(self, prompt: Prompt) -> Tokens:
+        """Tokens of a prompt under this model's tokenizer."""
+        return self.policy.encode(prompt)
+
+    def decode(self, tokens: Tokens) -> str:
+        """Text of an answer under this model's tokenizer, without its end token."""
+        return self.policy.decode(tokens)
+
 
 def observe(policy: TokenPolicy, leaf: Segment, text: str) -> Segment:
     """An observation segment below `leaf`."""
     return Segment(policy.encode_text(text), "observation", leaf)
+
+
+def _decision(prompt: Segment, token: int) -> Trajectory:
+    """A trajectory of one action, whichever it is."""
+    import numpy as np
+
+    leaf = Segment(np.array([token], np.int32), "action", prompt, np.zeros(1, np.float32))
+    return Trajectory(Problem("", None, ""), leaf, "", "stop", {"group": 0, "rollout": 0})
 
 
 def _concatenate(leaf: Segment) -> Tokens:
@@ -99,9 +135,13 @@ class StepContext:
         return observe(self.role("policy").policy, leaf, text)
 
     async def together(self, parts: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-        """Run parts of an episode side by side. The episode's place in the schedule passes to them and back."""
+        """Run parts of an episode side by side. The episode's place in the schedule passes to them and back.
+
+        Outside of an episode (a reward that asks models) the parts open a schedule of their own.
+        """
         engine = self.role("policy").engine
         left = len(parts)
+        inside = engine is not None and engine.schedule.live > 0
 
         async def one(part: Coroutine[Any, Any, T]) -> T:
             nonlocal left
@@ -109,11 +149,11 @@ class StepContext:
                 return await part
             finally:
                 left -= 1
-                if left and engine is not None:
-                    engine.leave()  # the last one's place is the episode's own
+                if engine is not None and (left or not inside):
+                    engine.leave()  # inside, the last one's place is the episode's own
 
         if engine is not None and parts:
-            engine.join(len(parts) - 1)
+            engine.join(len(parts) - 1) if inside else engine.expect(len(parts))
         found = await asyncio.gather(*(one(part) for part in parts), return_exceptions=True)
         for each in found:
             if isinstance(each, BaseException):

@@ -49,7 +49,10 @@ def prepare(
     task, train = fit(task, "train", Room(policy, _answer(method, answer)))
     eval_task, test = fit(eval_task, "test", Room(policy, answer))
     left += [row for found in (*train, *test) for row in found.bad.values()]
-    if task.size("train") == 0:
+    trains_on_test = getattr(method.curriculum, "trains_on_test", False)
+    if trains_on_test:
+        task = eval_task  # without the held-out problems that do not fit
+    elif task.size("train") == 0:
         raise DataError(f"`{task.name}` has no training problems.", "Give it more problems.")
     drawn, held_out = _drawn(recipe, method, task, step), _held_out(recipe, eval_task)
     if not listed(task):
@@ -72,6 +75,7 @@ def prepare(
             "looked_at": task.size("train") if listed(task) else len(drawn),
             "held_out": len(held_out),
             "in_both": in_both(drawn, held_out),
+            "asked_for": trains_on_test,
         },
     }
     return Data(task, eval_task, (*said(rows, f"; a run lists them in {FILE}"), _words(record)), record)
@@ -155,6 +159,11 @@ def _words(record: Mapping[str, Any]) -> str:
     return (
         f"looked at {counts[0]} training and {counts[1]} held-out problems: the longest takes {longest:,} of "
         f"{record['prompts']['context']:,} tokens with its answer, {both} in both"
+        + (
+            ": the run trains on them, without their labels, as its curriculum says"
+            if overlap["asked_for"]
+            else ""
+        )
     )
 
 

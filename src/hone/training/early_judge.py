@@ -37,9 +37,10 @@ class EarlyJudge:
         self.seconds = 0.0  # spent on early verdicts
 
     def begin(self, trajectories: Sequence[Trajectory]) -> None:
-        """Judge these as soon as nothing else is to be done in the running event loop."""
-        self._told.extend(trajectories)
-        self._queue.extend(trajectories)
+        """Judge those without a verdict as soon as nothing else is to be done in the running event loop."""
+        waiting = [t for t in trajectories if t.verdict is None]
+        self._told.extend(waiting)
+        self._queue.extend(waiting)
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._judge_queue())
 

@@ -16,6 +16,7 @@ from hone.core.problem import Split, Task, Verdict
 from hone.core.sampling import Engine, SamplingParams
 from hone.core.stages import Episode, Judge, Request
 from hone.core.trajectory import Trajectory
+from hone.core.voting import clusters
 from hone.episodes import SingleTurn
 from hone.evals import Interval, maj_at_k, mean_interval, pass_at_k, worst_at_k
 from hone.policies.token_policy import TokenPolicy
@@ -107,7 +108,7 @@ def summarise(
         if not enough.any():
             continue
         n, c = counts[enough], correct[enough]
-        votes = np.array([_majority(judge, g, k) for g, e in zip(good, enough) if e])
+        votes = np.array([majority(judge, g, k) for g, e in zip(good, enough) if e])
         for name, values in (("pass", pass_at_k(n, c, k)), ("worst", worst_at_k(n, c, k)), ("maj", votes)):
             line[f"{name}@{k}"] = _interval(mean_interval(np.asarray(values), seed=seed))
     rates = correct / np.maximum(counts, 1)
@@ -145,27 +146,15 @@ def _by_level(levels: Sequence[float], rates: np.ndarray, seed: int, most: int =
     ]
 
 
-def _majority(judge: Judge, verdicts: Sequence[Verdict], k: int) -> float:
+def majority(judge: Judge, verdicts: Sequence[Verdict], k: int) -> float:
     """maj@k of one problem: answers clustered by key, then by `same` with a cluster's first member.
 
     Texts without an answer form no cluster of their own votes: each is a vote for nothing that counts as wrong.
     """
-    clusters: list[list[Verdict]] = []
-    by_key: dict[str, list[list[Verdict]]] = {}
-    for verdict in verdicts:
-        if verdict.answer is None:
-            clusters.append([verdict])
-            continue
-        bucket = by_key.setdefault(judge.key(verdict.answer), [])
-        for cluster in bucket:
-            if judge.same(cluster[0].answer, verdict.answer):
-                cluster.append(verdict)
-                break
-        else:
-            bucket.append([verdict])
-            clusters.append(bucket[-1])
-    sizes = np.array([len(c) for c in clusters])
-    right = np.array([c[0].reward is not None and c[0].reward >= 1 for c in clusters])
+    found = clusters(judge, [v.answer for v in verdicts])
+    sizes = np.array([len(c) for c in found])
+    first = [verdicts[c[0]].reward for c in found]
+    right = np.array([reward is not None and reward >= 1 for reward in first])
     return float(maj_at_k(sizes, right, k))
 
 

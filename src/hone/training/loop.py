@@ -7,6 +7,7 @@ from dataclasses import replace
 from hone.compute.ledger import Ledger
 from hone.compute.spending import spent
 from hone.core.batch import Batch, collect
+from hone.training.abstraction_eval import measure_abstractions
 from hone.training.charging import charge_evaluation, charge_step
 from hone.training.context import StepContext
 from hone.training.evaluate import SINGLE_TURN, evaluate, sample_line, sample_lines
@@ -105,12 +106,21 @@ def measure(s: Session) -> None:
             episode=s.method.evaluation or SINGLE_TURN,
             roles=s.frozen_roles(Ledger()),
         )
+        with_hints = measure_abstractions(s, params) if ends else {}
     charge_evaluation(s.ledger, result.trajectories)
     counts = {"rollouts": s.ledger.rollouts, "sampled_tokens": s.ledger.sampled_tokens}
     weights = weights_line(s.policy, s.engine)
-    line = {"step": s.step, **counts, **weights, **result.line, "time/eval": round(s.seconds["eval"], 4)}
+    line = {
+        "step": s.step,
+        **counts,
+        **weights,
+        **result.line,
+        **with_hints,
+        "time/eval": round(s.seconds["eval"], 4),
+    }
     s.folder.append("eval.jsonl", [line])
     s.has_evaluated(line)
+    s.guards.evaluated(sum(line["rates"]) / len(line["rates"]))
     if ends:
         s.folder.append("samples.jsonl", sample_lines(result, s.step, settings.keep_samples))
     s.progress.evaluation(line)

@@ -10,6 +10,7 @@ from torch import Tensor
 from hone.compute.ledger import Ledger
 from hone.core.batch import Batch
 from hone.core.packed import compact, segment_max, segment_mean, segment_min, segment_size
+from hone.core.units import units
 from hone.training.tally import Tally
 
 Line = dict[str, float | int | list[int] | None]
@@ -27,7 +28,8 @@ def step_metrics(
     state = ledger.state()
     names = ("rollouts", "sampled_tokens", "prompt_tokens", "shared_prompt_tokens", "trained_tokens")
     line |= {name: state[name] for name in (*names, "shared_trained_tokens", "scored_tokens", "updates")}
-    line |= _rewards(batch) | _groups(batch)
+    whole = _attempts(batch)
+    line |= _rewards(whole) | _groups(whole)
     lengths = batch.lengths.double()
     line |= {
         "length/mean": float(lengths.mean()),
@@ -38,6 +40,12 @@ def step_metrics(
     line["learning_rate"] = learning_rate
     line |= batch.readings
     return line | {f"time/{name}": round(value, 4) for name, value in seconds.items()}
+
+
+def _attempts(batch: Batch) -> Batch:
+    """One rollout of every attempt: else an attempt of many decisions would count more than one of few."""
+    first = units(batch).first
+    return batch if len(first) == len(batch.lengths) else batch.select(first.tolist())
 
 
 def _rewards(batch: Batch) -> Line:

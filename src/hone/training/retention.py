@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hone.core.errors import RecipeError, nearest
@@ -12,11 +12,14 @@ from hone.core.recipe import CheckpointSettings, EvalSettings, Recipe
 
 @dataclass(frozen=True)
 class Best:
-    """The best evaluation so far, whose step has a checkpoint. `metric` is as the recipe writes it."""
+    """The best evaluation so far, whose step has a checkpoint. `metric` is as the recipe writes it; `worse` counts the
+    evaluations since then.
+    """
 
     metric: str
     value: float
     step: int
+    worse: int = 0
 
 
 def kept(steps: Sequence[int], now: int, settings: CheckpointSettings, best: Best | None) -> set[int]:
@@ -44,10 +47,30 @@ def better(metric: str, line: Mapping[str, Any], best: Best | None) -> Best | No
     return Best(metric, float(value), int(line["step"]))
 
 
+def follow(metric: str, line: Mapping[str, Any], best: Best | None) -> Best | None:
+    """The best evaluation once `line` is known, with the count of those that were no better since."""
+    found = better(metric, line, best)
+    return replace(best, worse=best.worse + 1) if found is None and best is not None else found
+
+
+def ending(best: Best, step: int) -> tuple[dict[str, Any], str]:
+    """The event of a run that its patience ends at `step`, and what is said of it."""
+    event = {"step": step, "event": "stopped_early", "best_step": best.step, best.metric: best.value}
+    return event, (
+        f"stopped early: {best.worse} evaluations in a row were no better than that of step {best.step} "
+        f"(`{best.metric}` {best.value:.3g}), whose checkpoint stays; `final/` is the model of step {step}"
+    )
+
+
 def check(recipe: Recipe) -> None:
     """Raise RecipeError if `checkpoint.best` names no metric that every evaluation of the run has."""
     metric, settings = recipe.checkpoint.best, recipe.eval
     if metric is None:
+        if recipe.checkpoint.patience:
+            raise RecipeError(
+                "`checkpoint.patience` waits for a better evaluation, and nothing says which is better.",
+                "Set `checkpoint.best`, for example to `pass@1`.",
+            )
         return
     known = metrics(settings)
     if metric.removeprefix("-") not in known:

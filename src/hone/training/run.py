@@ -144,6 +144,10 @@ def _summarise(session: Session) -> None:
         "seconds_by_phase": phase_seconds(session.folder),
         "price": None if rate is None else round(session.elapsed / 3600 * rate, 4),
         "finished": True,
+        "best": None
+        if session.best is None
+        else {"step": session.best.step, session.best.metric: session.best.value},
+        "stopped_early": session.stopped_early,
         **session.ledger.state(),
         **spent(session.costs, session.ledger),
         "flops/eval": None if session.costs is None else session.costs.flops(session.ledger)["eval"],

@@ -15,7 +15,8 @@ from hone.training.budget import Shortage, TokenBudget, shortage
 from hone.training.microbatch import microbatches
 from hone.training.stopping import Check, go_on
 
-Parts = dict[int, tuple[torch.Tensor, torch.Tensor | None]]  # of each rollout: logprobs, values
+# Of each rollout: logprobs, values, logprobs of all actions.
+Parts = dict[int, tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]]
 
 
 @torch.no_grad()
@@ -29,7 +30,8 @@ def score(
     values: bool = False,
     check: Check = go_on,
 ) -> Scores:
-    """Logprobs `[T]` (and values `[T]`) of all action tokens, in the order of `trajectories`, on the CPU.
+    """Logprobs `[T]` (values `[T]`, and those of all actions `[T, A]` under an action space) of all action tokens, in
+    the order of `trajectories`, on the CPU.
 
     Where memory runs out, the budget is halved and what is not scored yet is cut anew. Raises PolicyError if one
     rollout alone does not fit. `check` is called before every pass.
@@ -44,6 +46,7 @@ def score(
     return Scores(
         logprobs=torch.cat([p[0] for p in ordered]),
         values=torch.cat([p[1] for p in ordered if p[1] is not None]) if values else None,
+        action_logprobs=torch.cat([p[2] for p in ordered if p[2] is not None]) if policy.support else None,
     )
 
 
@@ -73,8 +76,11 @@ def _score_rest(
             return shortage("scoring", error, passes, number)
         lengths = [t.num_actions for t in chosen]
         logprobs = scores.logprobs.cpu().split(lengths)
-        predicted = scores.values.cpu().split(lengths) if scores.values is not None else [None] * len(cut)
-        parts.update(zip((left[i] for i in cut), zip(logprobs, predicted)))
+        more = [
+            of.cpu().split(lengths) if of is not None else [None] * len(cut)
+            for of in (scores.values, scores.action_logprobs)
+        ]
+        parts.update(zip((left[i] for i in cut), zip(logprobs, *more)))
         ledger.add(
             scored_tokens=forest.num_stored,
             scored_predictions=len(forest.action_index),

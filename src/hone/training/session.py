@@ -43,7 +43,7 @@ from hone.training.optimizer import learning_rate, make_optimizer
 from hone.training.planning import adopt, plan_of, settle
 from hone.training.planning import notes as plan_notes
 from hone.training.progress import Progress
-from hone.training.retention import Best, better
+from hone.training.retention import Best, ending, follow
 from hone.training.sampling import Drawn, check_verdicts
 from hone.training.snapshot import SnapshotEngine
 from hone.training.stopping import Stop
@@ -116,12 +116,19 @@ class Session:
 
     @property
     def done(self) -> bool:
-        """Whether the steps, or the budget of sampled tokens, are used up."""
+        """Whether the steps, the budget of sampled tokens, or the patience with worse evaluations are used up."""
         return self._done_after(self.step)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether `checkpoint.patience` evaluations in a row were no better than the best."""
+        patience = self.recipe.checkpoint.patience
+        return bool(patience) and self.best is not None and self.best.worse >= patience
 
     def _done_after(self, step: int) -> bool:
         budget = self.recipe.max_sampled_tokens
-        return step >= self.recipe.steps or (budget is not None and self.ledger.sampled_tokens >= budget)
+        spent = budget is not None and self.ledger.sampled_tokens >= budget
+        return step >= self.recipe.steps or spent or self.stopped_early
 
     def evaluates_after(self, step: int) -> bool:
         """Whether an evaluation follows `step`, whose rollouts are in the ledger."""
@@ -200,7 +207,11 @@ class Session:
         self.evaluated = self.step
         metric = self.recipe.checkpoint.best
         if metric is not None:
-            self.best = better(metric, line, self.best) or self.best
+            self.best = follow(metric, line, self.best)
+            if self.best is not None and self.stopped_early:
+                event, words = ending(self.best, self.step)
+                self.record(event)
+                self.progress.note(words)
             if metric.removeprefix("-") not in line:
                 self.progress.note(
                     f"ALARM: the evaluation of step {self.step} has no `{metric}` to choose the best by"

@@ -21,6 +21,7 @@ from hone.core.guards import (
     NanGuard,
     RepetitionGuard,
 )
+from hone.training.guards.collapse import collapsed
 from hone.training.guards.readings import LENGTHS, Past, Readings
 
 NORMS, FEWEST_NORMS = 50, 10  # updates whose median is the run's gradient norm; fewer say nothing yet
@@ -147,5 +148,6 @@ OF_ROLLOUTS: Mapping[str, Check] = {
     "repetition": repetition,
     "constant_rewards": constant_rewards,
     "length": length,
+    "collapse": collapsed,
 }
 OF_UPDATES: Mapping[str, Check] = {"nan": nan, "gradient": gradient, "mismatch": mismatch}

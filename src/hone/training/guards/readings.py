@@ -12,7 +12,8 @@ class Readings:
 
     Rollouts: `entropy` is the mean surprisal of the sampled tokens in nats, an estimate of the policy's entropy that
     costs no forward pass; `repetition`, `constant` and `truncated` are shares in [0, 1] of completions, groups and
-    completions; `length` is in tokens; `length_reward` is the correlation of the two within groups.
+    completions; `length` is in tokens; `length_reward` is the correlation of the two within groups; `mode_share`,
+    `information` (nats) and `majority` are what votes tell of a step's answers (see `hone.core.voting.spread`).
 
     Updates: `finite` says whether loss, logprobs and gradient are; `grad_norm` is before clipping; `mismatch_k3` and
     `mismatch_max` are nats between the engine's and the trainer's logprobs of the same tokens.
@@ -25,6 +26,9 @@ class Readings:
     length: float | None = None
     reward: float | None = None
     length_reward: float | None = None
+    mode_share: float | None = None
+    information: float | None = None
+    majority: float | None = None
 
     finite: bool | None = None
     grad_norm: float | None = None
@@ -56,6 +60,12 @@ class Past:
     lengths: list[list[float | None]] = field(default_factory=list)  # of the last steps: see `LENGTHS`
     streaks: dict[str, int] = field(default_factory=dict)
     skips: int = 0
+    information: list[float] = field(default_factory=list)  # of the last steps
+    most_information: float | None = None  # the highest mean over a window of steps
+    majority: float | None = None  # of the last step
+    labelled: list[list[float]] = field(
+        default_factory=list
+    )  # of each evaluation: pass rate, majority before it
 
     def state(self) -> dict[str, Any]:
         """JSON values, sharing nothing with what goes on changing."""
@@ -65,6 +75,10 @@ class Past:
             "lengths": [list(row) for row in self.lengths],
             "streaks": dict(self.streaks),
             "skips": self.skips,
+            "information": list(self.information),
+            "most_information": self.most_information,
+            "majority": self.majority,
+            "labelled": [list(row) for row in self.labelled],
         }
 
 

@@ -22,6 +22,9 @@ def rollout_readings(batch: Batch, tail: int) -> Readings:
         length=float(batch.lengths.double().mean()),
         reward=float(rewards.mean()) if len(rewards) else None,
         length_reward=length_reward(batch),
+        mode_share=batch.readings.get("srt/mode_share"),
+        information=batch.readings.get("srt/information"),
+        majority=batch.readings.get("srt/majority_frequency"),
     )
 
 

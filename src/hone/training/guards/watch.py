@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hone.core.guards import Action, Guard, Guards
 from hone.core.recipe import Recipe
 from hone.policies.token_policy import TokenPolicy
-from hone.training.guards import checks
+from hone.training.guards import checks, collapse
 from hone.training.guards.checks import OF_ROLLOUTS, OF_UPDATES, Check, Setting
 from hone.training.guards.readings import Finding, Past, Readings
 
@@ -50,7 +50,13 @@ class Watch:
         if now.length is not None:
             keep = 2 * self.settings.length.window - 1  # the present step completes both windows
             self.past.lengths = [*self.past.lengths, checks.row_of(now)][-keep:]
+        collapse.remember(self.past, now, self.settings.collapse)
         return trips
+
+    def evaluated(self, pass_rate: float) -> None:
+        """Problems with labels were evaluated between two steps."""
+        if self.past.majority is not None:
+            self.past.labelled = [*self.past.labelled, [pass_rate, self.past.majority]]
 
     def look_at_update(self, now: Readings) -> list[Trip]:
         """What an update trips before its optimizer step, gravest first."""
