@@ -1,7 +1,8 @@
 """POPE on long mazes alone: what plain sampling leaves at zero because no easier problem is there to learn from.
 
 As `pope_maze`, but only hard mazes whose way is long are trained on, so that plain RL has no short ones among them
-whose lone successes would teach it to walk.
+whose lone successes would teach it to walk. A first look at seeds 0 to 2 decided nothing; claims and dials stayed as
+they were, and are tested on eight fresh seeds.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from hone.studies.pope_maze import RECIPE, SAMPLES, SIZE, solved
 ARMS = ("plain", "pope")
 LONG = {"candidates": 40, "least": 12, "tokens": 120_000}
 SHORT = {"candidates": 12, "least": 6, "tokens": 10_000}
-SEEDS = 3
+SEEDS = range(3, 11)
 
 
 def cells(short: bool) -> list[Cell]:
     """Every seed with both arms, which share its mazes."""
-    return [Cell("arms", seed, SHORT if short else LONG) for seed in range(1 if short else SEEDS)]
+    return [Cell("arms", seed, SHORT if short else LONG) for seed in (SEEDS[:1] if short else SEEDS)]
 
 
 def run(cell: Cell) -> dict[str, Any]:
@@ -36,7 +37,7 @@ def run(cell: Cell) -> dict[str, Any]:
     from hone.tasks import make
 
     maze, sizes = make("maze", sizes=SIZE), cell.settings
-    shared = {"seed": cell.seed, "device": device()}
+    shared: dict[str, Any] = {"seed": cell.seed, "device": device()}
     with tempfile.TemporaryDirectory() as folder:
         looked = {**shared, "curriculum.problems": sizes["candidates"], "steps": 0}
         found = hone.train(RECIPE, out=Path(folder) / "search", **looked)
@@ -98,7 +99,7 @@ STUDY = Study(
     title="Long mazes alone: where plain sampling has nothing to begin with",
     scale="sprout",
     budget=(
-        f"of the first {LONG['candidates']} mazes of size {SIZE} of each of {SEEDS} seeds those that sprout solves in "
+        f"of the first {LONG['candidates']} mazes of size {SIZE} of each of {len(SEEDS)} seeds those that sprout solves in "
         f"none of {SAMPLES} samples and whose way has {LONG['least']} moves or more; {LONG['tokens']:,} sampled tokens "
         f"a run, those of the prefix search included, groups of 16, 16 groups a step, grpo; {SAMPLES} unguided samples "
         "of each maze afterwards"
