@@ -58,7 +58,6 @@ class Method:
         for part in (self.correction, self.credit, self.kl_reward, *stated):
             if part is not None:
                 lines.append(part.formula())
-        lines += [reward.formula() for reward in self.rewards if hasattr(reward, "formula")]
         return "\n".join(lines)
 
     @property
