@@ -44,7 +44,6 @@ WARM: Mapping[str, Any] = {  # to write and to follow abstractions
 }
 PLAIN = {"objective": {"name": "ppo_clip", "epsilon": 0.2, "epsilon_high": 0.5}, "reduction": "sequence_mean"}
 ARMS: Mapping[str, Mapping[str, Any]] = {
-    "warm start": {},
     "plain": {"method": "grpo", "num_generations": 14, **PLAIN},
     "rlad": {
         "method": "rlad",
@@ -52,6 +51,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
         "reduction": "sequence_mean",  # hints are short: a mean over tokens would weigh them by that
         "episode": {**EPISODE, "abstractions": 6, "bare": 2},
     },
+    "warm start": {},
     "rlad with maxrl": {
         "method": "rlad",
         "num_generations": 14,
@@ -97,7 +97,7 @@ def cells(short: bool) -> list[Cell]:
     dials = (
         {"warm_steps": 2, "tokens": 500, "problems": 8, "samples": 8}
         if short
-        else {"warm_steps": 100, "tokens": 80_000, "problems": 100, "samples": 8}
+        else {"warm_steps": 100, "tokens": 80_000, "problems": 60, "samples": 8}
     )
     return [Cell(arm, seed, dials) for arm in ARMS for seed in (SEEDS[:1] if short else SEEDS)]
 
@@ -226,7 +226,7 @@ STUDY = Study(
     method="rlad",
     title="RLAD on the latent-strategy task",
     scale="sprout",
-    budget="80,000 sampled tokens a run after 100 supervised steps, 100 held-out problems, 3 seeds, 4 arms",
+    budget="80,000 sampled tokens a run after 100 supervised steps, 60 held-out problems, 3 seeds, 4 arms",
     claims=CLAIMS,
     cells=cells,
     run=run,
