@@ -1,4 +1,4 @@
-"""MRT on the same search after a longer warm start, with more updates and thinking that is forced on until it closes."""
+"""MRT on the same search after a longer warm start, with more updates; thinking is forced on until it closes."""
 
 from __future__ import annotations
 
