@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from hone.catalog import build_method
 from hone.combinations import guided
 from hone.combinations.refused import REFUSED
 from hone.core.errors import RecipeError
+from hone.core.recipe import Choice
 from hone.recipes.load import resolve
 
 # (the check, keys without meaning, a part of the reason, keys beside them that have one)
@@ -42,6 +44,18 @@ def test_what_has_no_meaning_is_refused(name: str, wrong: dict, reason: str, rig
     with pytest.raises(RecipeError, match=reason):
         resolve({"task": "maze", "method": "pope", **wrong})
     resolve({"task": "maze", "method": "pope", **right})
+
+
+def test_an_episode_that_shows_no_guided_prompts_is_refused():
+    (recipe,) = resolve({"task": "maze", "method": "pope"})
+    method = build_method(recipe)
+    assert guided.prefixes_not_shown(recipe, method) is None
+    other = recipe.model_copy(update={"episode": Choice(name="many_turns")})
+    assert "many_turns" in str(guided.prefixes_not_shown(other, method))
+
+
+def test_every_check_has_a_case():
+    assert {check.__name__ for check in guided.CHECKS} == {case[0] for case in CASES} | {"prefixes_not_shown"}
 
 
 def test_other_curricula_may_group_by_problem():

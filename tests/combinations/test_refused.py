@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hone.combinations import guided
 from hone.combinations.refused import REFUSED
 from hone.core.errors import RecipeError
 from hone.recipes.load import resolve
@@ -42,6 +43,45 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         {"objective": "supervised", "credit": "none"},
         "expected update is zero",
         {"objective": "supervised", "credit": "none", "selectors": ["mask_truncated"]},
+    ),
+    ("measured_by_nobody", {"rewards": ["verifier", "progress"]}, "forces none", {"method": "mrt"}),
+    (
+        "measured_by_nobody",
+        {"selectors": ["most_progress"]},
+        "`selectors: most_progress` reads",
+        {"method": "mrt", "selectors": ["most_progress"]},
+    ),
+    ("progress_unread", {"method": "mrt", "credit": "gae"}, "gives none", {"method": "mrt", "credit": "grpo"}),
+    (
+        "compared_with_nobody",
+        {"rewards": ["verifier", "termination_baseline"]},
+        "made to answer at once",
+        {"rewards": ["verifier", "termination_baseline"], "episode": "continuation"},
+    ),
+    (
+        "compared_with_nobody",
+        {"episode": "continuation", "num_generations": 1, "credit": "reinforce"},
+        "half of the rollouts",
+        {"episode": "continuation", "num_generations": 2, "credit": "reinforce"},
+    ),
+    (
+        "reshaped_too_early",
+        {"rewards": ["length_penalty", "verifier"]},
+        "no `verifier` comes before",
+        {"rewards": ["verifier", "length_penalty"]},
+    ),
+    (
+        "reshaped_pass_rates",
+        {"rewards": ["verifier", "length_penalty"], "method": "maxrl"},
+        "other than 0 and 1",
+        {"rewards": ["verifier"], "method": "maxrl"},
+    ),
+    (
+        "trimmed_and_reinforced",
+        {"method": "mrt", "trim": True},
+        "no samples of it",
+        {"method": "mrt", "trim": True, "objective": "supervised", "credit": "none", "rewards": ["verifier"],
+         "selectors": ["most_progress"]},
     ),
     ("no_credit", {"credit": "none"}, "reinforced alike", {"credit": "rloo"}),
     ("none_in_a_chain", {"credit": ["centre", "none"]}, "`none` among its links", {"credit": ["centre", "scale"]}),
@@ -182,11 +222,36 @@ CASES: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
         "An evaluation would sample",
         {"eval": {"problems": 1_000_000, "samples": 16}},
     ),
+    ("majority_of_few", {"method": "srt", "num_generations": 2}, "a tie that", {"method": "srt", "num_generations": 3}),
+    (
+        "several_rewards_of_answers",
+        {"rewards": ["verifier", "majority"], "method": "srt"},
+        "each of them replaces the reward",
+        {"rewards": ["majority"], "method": "srt"},
+    ),
+    (
+        "labels_that_are_hidden",
+        {"method": "srt", "curriculum": "dynamic_sampling"},
+        "read the labels",
+        {"method": "srt", "curriculum": "variance_optimal", "reduction": "problem_sum", "min_generations": 3},
+    ),
+    (
+        "training_on_the_test",
+        {"curriculum": "test_time"},
+        "read their labels",
+        {"curriculum": "test_time", "method": "srt"},
+    ),
+    (
+        "training_on_the_test",
+        {"curriculum": "test_time", "method": "srt", "eval": {"task": "countdown"}},
+        "`eval.task` evaluates another",
+        {"curriculum": "test_time", "method": "srt"},
+    ),
 ]  # fmt: skip
 
 
 def test_every_check_has_a_case():
-    assert {check.__name__ for check in REFUSED} == {case[0] for case in CASES}
+    assert {check.__name__ for check in REFUSED if check not in guided.CHECKS} == {case[0] for case in CASES}
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from hone.core.errors import RecipeError
-from hone.core.problem import Problem
-from hone.core.stages import BaseVote
+from hone.core.problem import Problem, Verdict
 from hone.curricula import BaseVotes, TestTime, Uniform
+from hone.curricula.base_votes import vote_of
+from hone.tasks import Maze
 
 
 class Finite:
@@ -24,17 +25,19 @@ class Finite:
 
 
 VOTES = [
-    BaseVote(4, "four", 0.5, 0.9),
-    BaseVote(1, "one", 0.9, 0.1),
-    BaseVote(2, None, 0.0, 0.0),
-    BaseVote(0, "zero", 0.9, 0.5),
-    BaseVote(3, "three", 0.2, 0.7),
+    {"index": index, "text": text, "frequency": frequency, "pass_rate": right}
+    for index, text, frequency, right in (
+        (4, "four", 0.5, 0.9),
+        (1, "one", 0.9, 0.1),
+        (2, None, 0.0, 0.0),
+        (0, "zero", 0.9, 0.5),
+        (3, "three", 0.2, 0.7),
+    )
 ]
 
 
 def kept(curriculum: BaseVotes) -> list[int]:
-    state = curriculum.with_votes(curriculum.init(Finite(5), 0), VOTES)
-    return [index for index, *_ in state["votes"]]
+    return [index for index, *_ in curriculum.easiest(VOTES)]
 
 
 def test_the_easiest_stay_in_their_order():
@@ -46,12 +49,12 @@ def test_the_easiest_stay_in_their_order():
 def test_what_cannot_be_read_is_left_out():
     assert kept(BaseVotes()) == [4, 1, 0, 3]
     with pytest.raises(RecipeError, match="None of the starting model's answers"):
-        BaseVotes().with_votes({"votes": None}, [VOTES[2]])
+        BaseVotes().easiest([VOTES[2]])
 
 
 def test_problems_come_with_their_majority_once_an_epoch():
     curriculum, task = BaseVotes(num_generations=3, problems_per_step=2), Finite(5)
-    state = curriculum.with_votes(curriculum.init(task, 0), VOTES)
+    state = {"cast": VOTES, "votes": curriculum.easiest(VOTES)}
     drawn = []
     for step in (1, 2):
         requests, state = curriculum.draw(state, task, step, [])
@@ -91,3 +94,22 @@ def test_at_test_time_the_evaluated_problems_are_drawn():
     assert {r.problem.prompt for r in requests} == {"test 0", "test 1", "test 2"}
     requests, _ = TestTime(problems_per_step=5, eval_problems=100).draw({}, task, 1, [])
     assert {r.problem.prompt for r in requests} == {f"test {i}" for i in range(5)}
+
+
+class Answered:
+    """A sampled answer as the vote reads it."""
+
+    def __init__(self, text: str, reward: float | None) -> None:
+        self.text = text
+        answer = text if text != "?" else None
+        self.verdict = Verdict(reward, answer=answer) if reward is not None else Verdict(None, "error")
+
+
+def test_a_vote_is_the_most_frequent_answer_and_of_equal_ones_the_first():
+    task = Maze()
+    answers = [Answered("?", 0.0), Answered("UR", 0.0), Answered("DD", 1.0), Answered("DD", 1.0)]
+    found = vote_of(task, 7, answers)
+    assert (found["index"], found["text"], found["pass_rate"]) == (7, "DD", 0.5)
+    assert found["frequency"] == pytest.approx(2 / 3)
+    assert vote_of(task, 0, answers[:3])["text"] == "UR"
+    assert vote_of(task, 0, [Answered("?", None)])["text"] is None

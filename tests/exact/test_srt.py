@@ -11,6 +11,7 @@ import torch
 from hone.core.voting import vote
 from hone.credit import Grpo, Maxrl, Rloo
 
+RLOO = Rloo()
 RATES = [0.0, 0.02, 0.2, 0.4, 0.5, 0.6, 0.8, 0.98, 1.0]
 
 
@@ -20,7 +21,7 @@ def rewards_of(answers: torch.Tensor, soft: bool) -> torch.Tensor:
     return found.share if soft else found.winner.double()
 
 
-def expected_step(p: float, n: int, soft: bool, credit=Rloo()) -> float:
+def expected_step(p: float, n: int, soft: bool, credit=RLOO) -> float:
     """E[dp] of one ascent step at rate 1 on the logit of a two-answer policy, over all groups of n answers."""
     total = 0.0
     for drawn in product((0, 1), repeat=n):

@@ -1,4 +1,4 @@
-"""The latent-strategy task: digits moved on by a shift that a letter decides."""
+"""The latent-strategy task: a letter stands for a strategy that no prompt names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 
 from hone.core.errors import TaskError
 from hone.tasks import make
-from hone.tasks.strategy import carry_out
 
 
 def test_every_cue_has_one_strategy_and_cues_are_shared_out_evenly():
@@ -26,15 +25,14 @@ def test_every_cue_has_one_strategy_and_cues_are_shared_out_evenly():
 def test_one_answer_is_right_and_every_strategy_has_its_own():
     task = make("strategy", strategies=6)
     problem = task.problem(5)
-    answers = [carry_out(problem, shift) for shift in range(1, 7)]
-    assert len(set(answers)) == 6
+    answers = [name + problem.prompt[1:3] for name in "123456"]
     assert sum(task.verify(problem, text).reward for text in answers) == 1
     assert task.verify(problem, f" {problem.oracle}\n").reward == 1
-    assert [task.outline(problem, text) for text in answers] == list("abcdef")
+    assert [task.outline(problem, text) for text in answers] == list("123456")
     assert task.outline(problem, "") == ""
-    assert task.verify(problem, "1").detail == "not two digits"
-    assert task.parse("ab") is None
-    assert (task.same("12", "12"), task.same(None, None), task.key(None)) == (True, False, "")
+    assert task.verify(problem, "12").detail == "not a strategy and two digits"
+    assert task.parse("abc") is None
+    assert (task.same("112", "112"), task.same(None, None), task.key(None)) == (True, False, "")
 
 
 def test_demonstrations():
@@ -52,10 +50,3 @@ def test_demonstrations():
 def test_refusals(options):
     with pytest.raises(TaskError, match="whole number"):
         make("strategy", **options)
-
-
-def test_nine_is_followed_by_nought():
-    task = make("strategy")
-    problem = next(p for i in range(99) if "9" in (p := task.problem(i)).prompt)
-    given, shift = problem.prompt[1:3], 1 + "abcd".index(task.outline(problem, problem.answer))
-    assert problem.answer == "".join("0123456789012"[int(d) + shift] for d in given)

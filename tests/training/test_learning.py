@@ -15,6 +15,18 @@ SETTINGS = {
     "pope": {"curriculum": {"hard_only": False}},
     "ppo": {"num_iterations": 2},
     "reinforce": {"learning_rate": 2e-3},
+    # A letter is a whole thinking here, and what would be answered after it is nothing.
+    "mrt": {"num_generations": 32, "branches": 1, "force": "#"},
+    "rlad": {
+        "episode": {
+            "name": "abstraction",
+            "abstractions": 4,
+            "bare": 4,
+            "max_abstraction_length": 1,
+            "abstraction_prompt": "{problem}?",
+            "solution_prompt": "{problem}{abstraction}>",
+        }
+    },
 }
 
 

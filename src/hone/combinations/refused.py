@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hone.combinations import abstractions, guided
+from hone.combinations import abstractions, guided, thinking
 from hone.combinations.label_free import WITHOUT_LABELS
 from hone.core.errors import RecipeError
 from hone.core.lazy import torch
@@ -404,4 +404,5 @@ REFUSED: tuple[Check, ...] = (
     beyond_memory,
     *abstractions.CHECKS,
     *WITHOUT_LABELS,
+    *thinking.CHECKS,
 )

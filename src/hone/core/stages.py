@@ -169,25 +169,12 @@ class Context(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class BaseVote:
-    """How the starting model answered the training problem at `index`: the text of its majority answer, None if no
-    answer could be read; the `frequency` of that answer among those read; the share of right ones of those judged.
-    """
-
-    index: int
-    text: str | None
-    frequency: float
-    pass_rate: float
-
-
 class Curriculum(Protocol):
     """Which problems next, and how many rollouts each."""
 
     @property
     def needs(self) -> frozenset[str]:
-        """What the loop must provide: `verdicts` on the trajectories of `so_far`, `rewards` in `observe`, `base_votes`
-        before the first step (see `VotedCurriculum`)."""
+        """What the loop must provide: `verdicts` on the trajectories of `so_far`, `rewards` in `observe`."""
         ...
 
     def init(self, task: Task, seed: int) -> State:
@@ -223,20 +210,6 @@ class Prepares(Protocol):
 
     def settled(self, state: State) -> list[str]:
         """What a person should know of what was found. Raises RecipeError if nothing can be learnt from it."""
-        ...
-
-
-class VotedCurriculum(Curriculum, Protocol):
-    """A curriculum over problems that the starting model has voted on; its state has `votes`, None before the vote."""
-
-    samples: int  # answers to each problem
-
-    def candidates(self, task: Task) -> list[int]:
-        """Indices of the training problems to vote on."""
-        ...
-
-    def with_votes(self, state: State, votes: Sequence[BaseVote]) -> State:
-        """The state once the model has voted."""
         ...
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from hone.core.errors import HoneError
 from hone.report import (
+    abstractions,
     compare,
     cost,
     fits,
@@ -61,6 +62,7 @@ def build(runs_: Sequence[Path], out: Path | None = None) -> Path:
             tiles=story.tiles(run), facts=story.facts(run), attention=story.attention(run), panels=found,
             curves=curves, pairs=gallery.pairs(run), training=gallery.training(run),
             statuses=story.statuses(run), times=panels.time_shares(run), evals=runs.eval_table(run),
+            hints=abstractions.success(run), spread=abstractions.allocation(run),
             cost=cost.phases(run), cost_facts=cost.facts(run),
             recipe=story.flat(run.recipe), title=f"{run.name}: {story.headline(run).line()}",
         )  # fmt: skip

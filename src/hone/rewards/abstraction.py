@@ -44,6 +44,11 @@ class AbstractionReward:
     def __post_init__(self) -> None:
         require_choice("rewards.leak", self.leak, ("none", "answer"))
 
+    def formula(self) -> str:
+        """The rewards in plain text."""
+        bare = ", r(x, ∅, y) = 0" if self.mask_bare else ""
+        return f"r(x, z) = mean over its solutions of r(x, z, y), 0 if z leaks{bare}"
+
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with rewards of abstractions, of bare solutions, and `kept` narrowed."""
         owner = owners(batch)

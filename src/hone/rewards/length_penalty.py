@@ -55,6 +55,10 @@ class LengthPenalty:
     def __post_init__(self) -> None:
         require("penalty", self.penalty, 0 < self.penalty < 1, "between 0 and 1")
 
+    def formula(self) -> str:
+        """The reward that credit reads, in plain text."""
+        return f"r_i ← r_i (1 − {self.penalty:g} σ(z_i)), z_i the length among the group's right answers"
+
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with smaller rewards; rollouts that are not ok are left as they are."""
         rewards = batch.rewards.clone()

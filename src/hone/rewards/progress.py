@@ -42,6 +42,10 @@ class Progress:
     def __post_init__(self) -> None:
         require("alpha", self.alpha, self.alpha >= 0, "at least 0")
 
+    def formula(self) -> str:
+        """What is added to the outcome's advantage, in plain text."""
+        return f"A_t += {self.alpha:g} (J(μ | c, z_j) − J(μ | c)) for the tokens of episode z_j after c"
+
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with local advantages, and with what was measured in its line of metrics."""
         local = torch.zeros(len(batch.rollout_of))

@@ -44,6 +44,10 @@ class TerminationBaseline:
 
     needs: ClassVar[frozenset[str]] = frozenset()
 
+    def formula(self) -> str:
+        """The reward that credit reads, in plain text."""
+        return "r_i ← r_i − mean(r of the group that answered at once)"
+
     async def __call__(self, batch: Batch, context: Context) -> Batch:
         """The batch with the rewards above the baseline."""
         terminated = torch.tensor([bool(t.labels.get("terminated", 0)) for t in batch.trajectories])

@@ -225,11 +225,23 @@ def statistics(results: Results) -> Mapping[str, np.ndarray]:
     }
 
 
+FIGURES: Mapping[str, tuple[str, ...]] = {
+    "success without guidance": ("plain", "pope", "pope rloo", "pope maxrl", "three quarters", "guided only"),
+    "success by states in common": ("pope", "overlap 0.5", "overlap 0.25", "overlap 0"),
+}
+
+
 def curves(results: Results) -> list[dict[str, Any]]:
-    """Unguided success over rollouts, of all arms."""
-    series = {arm: results[arm][0]["curve"] for arm in ARMS if arm in results}
-    title = "A lock of 10 positions and 4 symbols: success without guidance"
-    return [{"title": title, "x": "rollouts, searches included", "y": "exact success", "series": series}]
+    """Unguided success over rollouts: the arms, and how much guided and unguided states have in common."""
+    return [
+        {
+            "title": f"Lock: {title}",
+            "x": "rollouts, searches included",
+            "y": "exact success",
+            "series": {arm: results[arm][0]["curve"] for arm in arms if arm in results},
+        }
+        for title, arms in FIGURES.items()
+    ]
 
 
 STUDY = Study(

@@ -121,14 +121,18 @@ CREDITS = ("grpo", "maxrl")
 SEEDS = 32
 
 
+def named(arm: str, credit: str) -> str:
+    """What an arm under a credit piece is called."""
+    return arm if credit == "grpo" else f"{arm} ({credit})"
+
+
 def cells(short: bool) -> list[Cell]:
     """One cell an arm and credit, all seeds side by side in it."""
     shared = {"seeds": 2, "steps": 20} if short else {"seeds": SEEDS}
-    named = [
-        (arm if credit == "grpo" else f"{arm} ({credit})", arm, credit) for arm in ARMS for credit in CREDITS
-    ]
     return [
-        Cell(name, 0, {**shared, "kinds": list(ARMS[arm]), "credit": credit}) for name, arm, credit in named
+        Cell(named(arm, credit), 0, {**shared, "kinds": list(kinds), "credit": credit})
+        for arm, kinds in ARMS.items()
+        for credit in CREDITS
     ]
 
 
@@ -157,10 +161,18 @@ def statistics(results: Results) -> Mapping[str, np.ndarray]:
 
 
 def curves(results: Results) -> list[dict[str, Any]]:
-    """pass@16 on hard problems over steps."""
-    series = {arm: found[0]["curve"] for arm, found in results.items()}
-    title = "Easy problems beside hard ones: pass@16 on the hard ones, without guidance"
-    return [{"title": title, "x": "steps", "y": "pass@16, exact", "series": series}]
+    """pass@16 on hard problems over steps, by credit."""
+    return [
+        {
+            "title": f"Hard problems under {credit}",
+            "x": "steps",
+            "y": "pass@16, exact",
+            "series": {
+                arm: results[named(arm, credit)][0]["curve"] for arm in ARMS if named(arm, credit) in results
+            },
+        }
+        for credit in CREDITS
+    ]
 
 
 STUDY = Study(

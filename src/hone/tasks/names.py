@@ -25,7 +25,7 @@ TASKS: dict[str, str] = {
     "maze": "find the way through a maze (procedural, sizes 5 to 21)",
     "countdown": "reach a target from given numbers (procedural)",
     "arithmetic": "chains of operations with a scratchpad (procedural)",
-    "strategy": "two digits, moved on as a letter decides (procedural, for abstractions)",
+    "strategy": "a letter stands for a strategy that no prompt names (procedural, for abstractions)",
     "two_sum": "name two numbers with a given sum, after a search (procedural)",
     "environment": "attempts in a text environment (key-door, lock, hidden arm, BabyAI, Gymnasium)",
     "hints": "states of an environment with hints to follow (procedural)",

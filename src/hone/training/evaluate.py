@@ -108,7 +108,7 @@ def summarise(
         if not enough.any():
             continue
         n, c = counts[enough], correct[enough]
-        votes = np.array([_majority(judge, g, k) for g, e in zip(good, enough) if e])
+        votes = np.array([majority(judge, g, k) for g, e in zip(good, enough) if e])
         for name, values in (("pass", pass_at_k(n, c, k)), ("worst", worst_at_k(n, c, k)), ("maj", votes)):
             line[f"{name}@{k}"] = _interval(mean_interval(np.asarray(values), seed=seed))
     rates = correct / np.maximum(counts, 1)
@@ -146,7 +146,7 @@ def _by_level(levels: Sequence[float], rates: np.ndarray, seed: int, most: int =
     ]
 
 
-def _majority(judge: Judge, verdicts: Sequence[Verdict], k: int) -> float:
+def majority(judge: Judge, verdicts: Sequence[Verdict], k: int) -> float:
     """maj@k of one problem: answers clustered by key, then by `same` with a cluster's first member.
 
     Texts without an answer form no cluster of their own votes: each is a vote for nothing that counts as wrong.

@@ -19,7 +19,6 @@ from hone.training.sampling import lag, sample, sample_ahead
 from hone.training.saving import finish, leaving_a_checkpoint, save_checkpoint
 from hone.training.session import Session
 from hone.training.stages import assign, judge, provide
-from hone.training.votes import cast_votes
 
 
 def train(session: Session) -> None:
@@ -28,7 +27,6 @@ def train(session: Session) -> None:
     Raises Interrupted if a signal stops it, with a checkpoint of the last whole step on disk.
     """
     with leaving_a_checkpoint(session):
-        cast_votes(session)
         between_steps(session)
         prepare(session)
         while not session.done:

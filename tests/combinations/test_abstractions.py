@@ -1,0 +1,53 @@
+"""What RLAD's pieces refuse to be combined with."""
+
+from __future__ import annotations
+
+import pytest
+
+from hone.core.errors import RecipeError
+from hone.recipes.load import resolve
+
+NO_BARE = {"name": "abstraction", "abstractions": 4, "bare": 0}
+OFFLINE = {
+    "selectors": ["helpful"],
+    "objective": "supervised",
+    "credit": "none",
+    "kl": "none",
+    "entropy_coef": 0.0,
+}
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"rewards": ["verifier"]}, "says what they are worth"),
+        ({"method": "grpo", "rewards": ["verifier", "abstraction"]}, "the episode samples none"),
+        ({"curriculum": "early_stop", "reduction": "problem_token_mean"}, "shares a fixed number"),
+        ({"episode": {"name": "abstraction", "abstractions": 1, "bare": 0}}, "at least 2 abstractions"),
+        ({"credit": "reinforce"}, "a group of zeros a gradient"),
+        ({"credit": {"name": "maxrl", "order": 2, "control": 1.0}}, "a group of zeros a gradient"),
+        ({"credit": "gae", "objective": "ppo_clip"}, "a group of zeros a gradient"),
+        ({"kl": "none"}, "sampled for nothing"),
+        ({**OFFLINE, "episode": NO_BARE}, "`episode.bare` is 0"),
+    ],
+)
+def test_refused(keys, words):
+    with pytest.raises(RecipeError, match=words):
+        resolve({"task": "maze", "method": "rlad", **keys})
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"credit": "rloo"},
+        {"credit": "maxrl"},
+        {"credit": "reinforce", "mask_bare": False},
+        {"kl": "none", "episode": NO_BARE},
+        {"kl": {"name": "reward", "beta": 0.01}, "credit": "rloo"},
+        OFFLINE,
+        {"episode": {"name": "abstraction", "abstractions": 1}, "models": {"abstractor": {"model": "micro"}}},
+    ],
+)
+def test_allowed(keys):
+    resolve({"task": "maze", "method": "rlad", **keys})
