@@ -65,7 +65,7 @@ class Study:
 
     def digest(self, cell: Cell) -> str:
         """A hash of what the study's files say, comments and layout aside, and of the cell's settings."""
-        parts = [ast.dump(ast.parse(Path(source).read_text(encoding="utf-8"))) for source in self.sources]
+        parts = [ast.unparse(ast.parse(Path(source).read_text(encoding="utf-8"))) for source in self.sources]
         parts.append(json.dumps([cell.name, cell.seed, dict(cell.settings)], sort_keys=True))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
