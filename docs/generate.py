@@ -17,6 +17,7 @@ from hone import objectives
 from hone.catalog import REGISTRY, build_method
 from hone.core.registry import option_types
 from hone.methods import cards
+from hone.recipes import load
 from hone.recipes.load import resolve
 from hone.report import study_figure, study_section
 from hone.studies import harness
@@ -167,13 +168,15 @@ def method_page(card: cards.Card) -> str:
     """docs/methods/<id>.md."""
     if not card.trains:
         return _untrained_page(card)
-    recipe = resolve({"task": "maze", "method": card.id})[0]
+    ships = card.id in load.names()  # a recipe of the method's own: its last phase
+    recipe = resolve(card.id)[-1] if ships else resolve({"task": "maze", "method": card.id})[0]
     by_name = {(p.stage, p.name): p for p in pieces()}
     used = [by_name[key] for key in _used(card) if key in by_name]
     tests = list(
-        dict.fromkeys(t for p in used if p.stage in ("credit", "objective") for t in p.facts["tests"])
+        dict.fromkeys(t for p in used if p.stage in ("rewards", "credit", "objective") for t in p.facts["tests"])
     )
-    run = f"hone train demo method={card.id}" if card.id != "sft" else "hone sft my_recipe.yaml method=sft"
+    run = f"hone train {card.id}" if ships else f"hone train demo method={card.id}"
+    run = "hone sft my_recipe.yaml method=sft" if card.id == "sft" else run
     out = [
         HEAD.format(source=f"card `src/hone/methods/{card.id}.yaml`"),
         f"# {card.title}\n\n{card.summary.strip()}\n\n",
