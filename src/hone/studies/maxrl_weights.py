@@ -7,6 +7,7 @@ large against 1/p, and flat where they are not.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +17,16 @@ from hone.credit import Grpo, Maxrl, Rloo
 from hone.lab.claims import Claim
 from hone.studies import maxrl_classifier
 from hone.studies.harness import Cell, Results, Study
-from hone.studies.maxrl_classifier import SampledDirection, band, draw_counts
+from hone.studies.maxrl_classifier import Credit, SampledDirection, band, draw_counts
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-CREDITS = {"maxrl": Maxrl(), "grpo": Grpo(std="population", std_epsilon=0.0), "rloo": Rloo()}
+CREDITS: Mapping[str, Credit] = {
+    "maxrl": Maxrl(),
+    "grpo": Grpo(std="population", std_epsilon=0.0),
+    "rloo": Rloo(),
+}
 SEEDS = 8
 ACTIONS = 32
 RATES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97)
@@ -133,7 +138,7 @@ def run(cell: Cell) -> dict[str, Any]:
                 rows[name].append(sampled_weight(direction, chances, counts))
         for name in CREDITS:
             sampled[name].append(rows[name])
-    parts = {"exact": exact, "sampled": sampled}
+    parts: dict[str, Mapping[str, Any]] = {"exact": exact, "sampled": sampled}
     return {f"{part}/{name}": values for part, found in parts.items() for name, values in found.items()}
 
 
