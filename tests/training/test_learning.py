@@ -9,8 +9,9 @@ import pytest
 import hone
 from hone.methods import cards
 
-# Supervised learning, and what learns from decisions in an environment: see test_ricol.py.
-ELSEWHERE = ("sft", "ricol")
+# Supervised learning, what learns from decisions in an environment (see test_ricol.py), and what learns without labels,
+# whose pass rate is what it believes (see test_votes.py).
+ELSEWHERE = ("sft", "ricol", "srt")
 SETTINGS = {
     "pope": {"curriculum": {"hard_only": False}},
     "ppo": {"num_iterations": 2},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from hone.core.problem import content_id
 from hone.core.sampling import SamplingParams
 from hone.engines import choose
 from hone.episodes import Thinking
@@ -17,8 +19,8 @@ from hone.lab.claims import Claim
 from hone.policies.loading import load_policy
 from hone.recipes.load import resolve
 from hone.studies.harness import Cell, Result, Results, Study, device
-from hone.studies.warm_start import warm_start
 from hone.tasks import make
+from hone.training.disk import write_whole
 from hone.training.judging import build_judge
 from hone.training.progress import Quiet
 from hone.training.run import Run, execute
@@ -38,12 +40,12 @@ THINKING: dict[str, Any] = {
 WARM: dict[str, Any] = {
     "task": TASK, "model": "sprout", "method": "sft",
     "episode": {"name": "demonstration", "mix": {"wandering": 0.6, "hasty": 0.3, "direct": 0.1}},
-    "num_generations": 4, "problems_per_step": 16, "steps": 150, "max_completion_length": LENGTH,
+    "num_generations": 4, "problems_per_step": 16, "steps": 60, "max_completion_length": LENGTH,
     "learning_rate": 1e-3, "warmup_steps": 10, "betas": [0.9, 0.98], "eval": {"problems": 8, "samples": 2, "k": [1]},
 }  # fmt: skip
 REINFORCED: dict[str, Any] = {
     "task": TASK, "max_completion_length": LENGTH, "num_generations": 8, "problems_per_step": 8, "steps": 30,
-    "learning_rate": 5e-4, "eval": {"before": False, "problems": 8, "samples": 2, "k": [1]},
+    "learning_rate": 2e-4, "eval": {"before": False, "problems": 8, "samples": 2, "k": [1]},
 }  # fmt: skip
 ARMS: dict[str, dict[str, Any]] = {
     "outcome": {"method": "rloo", "reduction": "sequence_sum"},
@@ -102,7 +104,7 @@ CLAIMS = (
 
 def cells(short: bool) -> list[Cell]:
     """One cell an arm and seed."""
-    dials = {"warm": WARM, "train": REINFORCED, "problems": 48, "samples": 2, "extend": 16}
+    dials = {"warm": WARM, "train": REINFORCED, "problems": 96, "samples": 4, "extend": 16}
     seeds = SEEDS
     if short:
         seeds = range(1)
@@ -111,16 +113,30 @@ def cells(short: bool) -> list[Cell]:
             "warm": {**WARM, **tiny, "model": "micro:new"}, "train": {**REINFORCED, **tiny},
             "problems": 2, "samples": 2, "extend": 2,
         }  # fmt: skip
-    # Those that claims compare come first, seed by seed: a study that is stopped has pairs.
-    order = sorted((arm == "mrt_rl", seed, arm) for arm in ARMS for seed in seeds)
-    return [Cell(arm, seed, {**dials, "arm": ARMS[arm]}) for _, seed, arm in order]
+    return [Cell(arm, seed, {**dials, "arm": ARMS[arm]}) for arm in ARMS for seed in seeds]
+
+
+def warm_start(recipe: Mapping[str, Any]) -> Path:
+    """The model that the warm start's recipe makes, kept in the temporary folder under the recipe's content."""
+    folder = Path(tempfile.gettempdir()) / f"hone-warm-{content_id(dict(recipe))}"
+    done = folder / "done.json"
+    if not done.is_file():
+        with tempfile.TemporaryDirectory(dir=tempfile.gettempdir()) as made:
+            run, _ = execute(resolve({**recipe, "device": device()}), Path(made) / "run", Quiet())
+            run.final.rename(folder)
+        write_whole(done, json.dumps({"recipe": dict(recipe)}))
+    return folder
 
 
 def run(cell: Cell) -> Result:
     """Train from the warm start, then think about held-out problems, within the training budget and three times it."""
     dials = cell.settings
-    model = str(warm_start({**dials["warm"], "device": device()}))
-    recipe = {**dials["train"], **dials["arm"], "model": model, "seed": cell.seed, "device": device()}
+    arm = dict(dials["arm"])
+    start = warm_start(dials["warm"])
+    # An arm's own number of rollouts is for the long form: half of them answer at once.
+    recipe = {**arm, **dials["train"], "model": str(start), "seed": cell.seed, "device": device()}
+    if dials["train"] == REINFORCED:
+        recipe |= {key: arm[key] for key in ("num_generations",) if key in arm}
     with tempfile.TemporaryDirectory() as out:
         run, _ = execute(resolve(recipe), Path(out) / "run", Quiet())
         lines = run.metrics()
@@ -185,9 +201,9 @@ STUDY = Study(
     title="Two-sum: success within a budget of tokens",
     scale="sprout",
     budget=(
-        "sprout (0.6 million parameters), one warm start of 150 supervised steps for all; 30 updates of 8 problems x 8 "
-        "traces of at most 64 tokens (mrt_rl: 16 rollouts, 8 of which answer at once); the forced answers of mrt come "
-        "on top; 3 seeds; measured on 48 problems x 2 traces x 8 answers a place"
+        "sprout (0.6 million parameters), one warm start of 60 supervised steps for all; 30 updates of 8 problems x 8 "
+        "traces of at most 64 tokens (mrt_rl: 16 rollouts, 8 of which answer at once); forced answers of mrt come on top; "
+        "3 seeds; measured on 96 problems x 4 traces x 8 answers a place"
     ),
     claims=CLAIMS,
     cells=cells,
