@@ -99,10 +99,10 @@ STUDY = Study(
     title="Long mazes alone: where plain sampling has nothing to begin with",
     scale="sprout",
     budget=(
-        f"of the first {LONG['candidates']} mazes of size {SIZE} of each of {len(SEEDS)} seeds those that sprout solves in "
-        f"none of {SAMPLES} samples and whose way has {LONG['least']} moves or more; {LONG['tokens']:,} sampled tokens "
-        f"a run, those of the prefix search included, groups of 16, 16 groups a step, grpo; {SAMPLES} unguided samples "
-        "of each maze afterwards"
+        f"of the first {LONG['candidates']} mazes of size {SIZE} of each of {len(SEEDS)} seeds those that sprout "
+        f"solves in none of {SAMPLES} samples and whose way has {LONG['least']} moves or more; {LONG['tokens']:,} "
+        "sampled tokens a run, those of the prefix search included, groups of 16, 16 groups a step, grpo; "
+        f"{SAMPLES} unguided samples of each maze afterwards"
     ),
     claims=(
         Claim(
