@@ -1,4 +1,4 @@
-"""Tables of what abstractions were worth before and after a run: without, average, best, and every split of a budget."""
+"""Tables of what abstractions were worth before and after a run: without, average, best, and splits of a budget."""
 
 from __future__ import annotations
 
