@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from hone.cli.summary import changes, cost, sentence, show
+from hone.cli.summary import abstractions, changes, cost, sentence, show
 from hone.evals import pass_at_k
 
 
@@ -88,3 +88,13 @@ def test_guards_that_tripped_are_counted(tmp_path, monkeypatch, capsys):
     (tmp_path / "events.jsonl").write_text(text)
     show(tmp_path, [line(HIGH, 9)], SUMMARY)
     assert "guards   tripped (length 1, nan 2)" in capsys.readouterr().out
+
+
+def test_what_abstractions_were_worth_is_told_with_its_oracle():
+    success = {
+        name: {"value": v, "low": 0.0, "high": 1.0} for name, v in (("w/o", 0.2), ("avg", 0.3), ("best", 0.6))
+    }
+    words = abstractions({"success": success, "abstractions": 4})
+    assert words == (
+        "pass@1 with an abstraction 30.0%, with none 20.0%, with the best of 4 60.0% (an oracle's choice)"
+    )

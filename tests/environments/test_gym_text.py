@@ -48,6 +48,7 @@ def test_observations_of_every_kind_become_text():
         ({"id": "NoSuchThing-v0"}, "cannot make"),
         ({"id": "Pendulum-v1"}, "discrete"),
         ({"id": "FrozenLake-v1", "actions": ["a", "b"]}, "a name of its own"),
+        ({"id": "FrozenLake-v1", "actions": ["go left", "down", "right", "up"]}, "single words"),
     ],
 )
 def test_what_cannot_be_played_is_refused(options, message):

@@ -11,6 +11,7 @@ import torch
 from hone.core.voting import vote
 from hone.credit import Grpo, Maxrl, Rloo
 
+RLOO = Rloo()
 RATES = [0.0, 0.02, 0.2, 0.4, 0.5, 0.6, 0.8, 0.98, 1.0]
 
 
@@ -20,16 +21,17 @@ def rewards_of(answers: torch.Tensor, soft: bool) -> torch.Tensor:
     return found.share if soft else found.winner.double()
 
 
-def expected_step(p: float, n: int, soft: bool, credit=Rloo()) -> float:
+def expected_step(p: float, n: int, soft: bool, credit=RLOO) -> float:
     """E[dp] of one ascent step at rate 1 on the logit of a two-answer policy, over all groups of n answers."""
-    total = 0.0
-    for drawn in product((0, 1), repeat=n):
-        answers = torch.tensor(drawn)
-        advantages = credit(rewards_of(answers, soft), torch.zeros_like(answers))
-        score = answers.double() - p  # of answer 1, in its logit
-        chance = p ** sum(drawn) * (1 - p) ** (n - sum(drawn))
-        total += chance * float((advantages * score).mean())
-    return total * p * (1 - p)
+    drawn = torch.tensor(list(product((0, 1), repeat=n)))  # every group there is, side by side
+    groups = torch.arange(len(drawn)).repeat_interleave(n)
+    found = vote(drawn.flatten(), groups, len(drawn))
+    rewards = found.share if soft else found.winner.double()
+    advantages = credit(rewards, groups).reshape(drawn.shape)
+    score = drawn.double() - p  # of answer 1, in its logit
+    ones = drawn.double().sum(1)
+    chance = p**ones * (1 - p) ** (n - ones)
+    return float(chance @ (advantages * score).mean(1)) * p * (1 - p)
 
 
 def closed_form(p: float, n: int, soft: bool) -> float:

@@ -141,6 +141,15 @@ def test_the_spread_is_over_prompts():
     assert found.readings["srt/answer_entropy"] == 0.0
 
 
+def test_formulas_say_what_is_rewarded():
+    assert Majority().formula() == "r_i = 1 if a_i is the majority answer, else 0"
+    assert Majority(soft=True, threshold=0.6).formula() == (
+        "r_i = share(a_i), in no loss unless share(majority) ≥ 0.6"
+    )
+    assert "the 0.5 of the step's groups" in Majority(keep_fraction=0.5).formula()
+    assert "stored" in FixedMajority().formula()
+
+
 @pytest.mark.parametrize("options", [{"threshold": 1.5}, {"keep_fraction": 0.0}])
 def test_shares_are_shares(options):
     with pytest.raises(RecipeError, match="rewards"):

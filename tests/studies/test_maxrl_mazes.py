@@ -12,28 +12,28 @@ OF_ARMS = {"credit", "entropy_coef", "num_generations", "problems_per_step"}
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_arms_differ_in_credit_and_groups_alone(study):
-    recipes = [study.FULL.recipe(cell, "sprout") for cell in study.cells(False) if cell.seed == 0]
+    recipes = [study.FULL.recipe(cell, "sprout") for cell in study.STUDY.cells(False) if cell.seed == 0]
     resolved = [resolve(recipe)[0].dump() for recipe in recipes]
     for one in resolved[1:]:
         assert {key for key in one if one[key] != resolved[0][key]} <= OF_ARMS
     assert {r["num_generations"] * r["problems_per_step"] for r in resolved} == {study.FULL.rollouts}
-    seeds = {cell.seed for cell in study.cells(False)}
-    assert len(study.cells(False)) == len(recipes) * len(seeds)
+    seeds = {cell.seed for cell in study.STUDY.cells(False)}
+    assert len(study.STUDY.cells(False)) == len(recipes) * len(seeds)
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_claim_compares_two_arms(study):
     """With results whose every number names its arm, each claim finds the difference it states."""
-    names = {cell.name for cell in study.cells(False)}
+    names = {cell.name for cell in study.STUDY.cells(False)}
     worth = {name: float(at) for at, name in enumerate(sorted(names))}
 
     def result(value, seed):
-        end = {f"pass@{k}": value + seed for k in (1, study.MOST)}
+        end = {f"pass@{k}": value + seed for k in (1, study.FULL.samples)}
         return {"end": end, "with_success": 100 * value + seed}
 
     results = {name: {seed: result(worth[name], 2 * seed) for seed in range(3)} for name in names}
     found = study.STUDY.statistics(results)
-    assert set(found) == {claim.id for claim in study.CLAIMS}
+    assert set(found) == {claim.id for claim in study.STUDY.claims}
     difference = worth["maxrl-16"] - worth["grpo-16"]
     assert found["maxrl_over_grpo_pass@1"] == pytest.approx([difference] * 3)
     assert found["maxrl_over_grpo_with_success"] == pytest.approx([100 * difference] * 3)
@@ -67,8 +67,8 @@ def test_what_is_kept_of_a_run():
 
 def test_a_short_run(monkeypatch, tmp_path, capsys):
     monkeypatch.setenv("HONE_STUDY_CACHE", str(tmp_path))
-    cell = next(cell for cell in maxrl_maze.cells(True) if cell.settings["credit"] == "maxrl")
-    result = maxrl_maze.run(cell)
+    cell = next(cell for cell in maxrl_maze.STUDY.cells(True) if cell.settings["credit"] == "maxrl")
+    result = maxrl_maze.STUDY.run(cell)
     assert result["sampled_tokens"] >= maxrl_maze.SHORT.tokens
     assert "maxrl-16/0" in capsys.readouterr().out  # says how far it is
     plots = maxrl_mazes.curves({"maxrl-16": {0: result}})

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from hone.credit import Grpo
-from hone.studies import pope_lock, pope_maze, pope_rays
+from hone.studies import pope_lock, pope_maze, pope_maze_long, pope_rays
 from hone.studies.harness import Study
 from hone.studies.pope_lock import Lock, credited, search
 from hone.studies.pope_rays import EASY, HARD, Rays, base_logits
@@ -105,16 +105,26 @@ def test_easy_problems_alone_lower_hard_ones_and_guided_ones_raise_them():
 
 
 def fake_maze(seed: int) -> dict:
-    arm = {"hard": [0, 64 + seed], "held_out": [1], "tokens": [10, 20], "unguided": [0.0, 0.5], "guided": []}
+    arm = {
+        "hard": [0, 64 + seed],
+        "held_out": [1],
+        "tokens": [10, 20],
+        "unguided": [0.0, 0.5],
+        "guided": [0, 1],
+    }
     return {**dict.fromkeys(pope_maze.ARMS, arm), "plain": {**arm, "hard": [0, 0]}}
 
 
-@pytest.mark.parametrize("study", [pope_lock.STUDY, pope_rays.STUDY, pope_maze.STUDY], ids=lambda s: s.id)
+STUDIES = [pope_lock.STUDY, pope_rays.STUDY, pope_maze.STUDY, pope_maze_long.STUDY]
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda s: s.id)
 def test_every_claim_has_its_statistic(study: Study):
-    if study is pope_maze.STUDY:
+    if study.scale == "sprout":
         results = {"arms": {seed: fake_maze(seed) for seed in range(3)}}
         assert study.statistics(results)["solved"].tolist() == [0.5] * 3
         assert study.statistics(results)["left at zero"].tolist() == [0.5] * 3
+        assert study.statistics(results)["pass@1"].tolist() == [(64 + seed) / 256 for seed in range(3)]
     else:
         results = {cell.name: {0: study.run(cell)} for cell in study.cells(True)}
     found = study.statistics(results)

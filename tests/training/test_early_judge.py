@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -249,3 +250,17 @@ def test_rewards_run_in_the_main_thread_where_signals_work(tmp_path):
 def test_a_function_over_lists_is_called_once_with_all_rollouts_of_a_step(tmp_path):
     lines = run(tmp_path / "run", "how_many").metrics()
     assert [line["reward/mean"] for line in lines] == [18.0, 18.0, 18.0]
+
+
+def test_rollouts_that_have_their_verdict_are_not_judged():
+    judge = Counting()
+    early = EarlyJudge(judge)
+    done = dataclasses.replace(trajectory(PROBLEMS[0], "played"), verdict=Verdict(1.0))
+
+    async def tell() -> None:
+        early.begin([done, trajectory(PROBLEMS[1], "open")])
+        await asyncio.sleep(0)
+        await early.pause()
+
+    asyncio.run(tell())
+    assert judge.texts == ["open"]

@@ -9,14 +9,25 @@ import pytest
 import hone
 from hone.methods import cards
 
-# Supervised learning, and what learns from decisions in an environment: see test_ricol.py.
-ELSEWHERE = ("sft", "ricol")
+# Supervised learning, what learns from decisions in an environment (see test_ricol.py), and what learns without labels,
+# whose pass rate is what it believes (see test_votes.py).
+ELSEWHERE = ("sft", "ricol", "srt")
 SETTINGS = {
     "pope": {"curriculum": {"hard_only": False}},
     "ppo": {"num_iterations": 2},
     "reinforce": {"learning_rate": 2e-3},
     # A letter is a whole thinking here, and what would be answered after it is nothing.
     "mrt": {"num_generations": 16, "problems_per_step": 4, "branches": 1, "force": "#"},
+    "rlad": {
+        "episode": {
+            "name": "abstraction",
+            "abstractions": 4,
+            "bare": 4,
+            "max_abstraction_length": 1,
+            "abstraction_prompt": "{problem}?",
+            "solution_prompt": "{problem}{abstraction}>",
+        }
+    },
 }
 
 

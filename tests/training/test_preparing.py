@@ -7,8 +7,10 @@ import json
 import pytest
 
 import hone
+from hone.cli.dry_run import dry_run
 from hone.core.errors import CheckpointError, RewardError
 from hone.curricula import Pope
+from hone.recipes.load import resolve
 from hone.training.preparing import FILE
 from hone.training.progress import Quiet
 from hone.training.run import Run
@@ -106,6 +108,13 @@ def test_a_damaged_file_is_said(whole: tuple[Run, Notes], tmp_path, monkeypatch)
     (tmp_path / "run" / FILE).write_text("{")
     with pytest.raises(CheckpointError, match="is damaged"):
         hone.train(TINY, out=tmp_path / "run", resume=True)
+
+
+def test_a_dry_run_says_that_it_does_not_search(monkeypatch):
+    monkeypatch.setattr(Pope, "hear", lambda *_: pytest.fail("asked"))
+    notes = Notes()
+    dry_run(resolve(TINY), notes)
+    assert any("before the first step, which a dry run does not do" in text for text in notes.texts)
 
 
 def test_errors_of_the_judge_stop_the_search(tmp_path):

@@ -1,4 +1,4 @@
-"""RLAD through whole runs: warm start, hierarchical, offline, alternation with a frozen model, and what is evaluated."""
+"""RLAD through whole runs: warm start, hierarchical, offline, turns with a frozen model, and what is evaluated."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ import hone
 from hone.core.errors import RecipeError
 from hone.core.recipe import Recipe
 from hone.training import checkpoint
-from hone.training.retention import Best
 from hone.training.preparing import FILE
+from hone.training.retention import Best
 
 SMALL = {
     "task": {"name": "maze", "sizes": 5}, "model": "sprout", "method": "srt", "num_generations": 4,

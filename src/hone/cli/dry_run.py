@@ -9,6 +9,7 @@ from pathlib import Path
 from hone.cli import terminal
 from hone.core.problem import Verdict
 from hone.core.recipe import Recipe, phase_number
+from hone.core.stages import Prepares
 from hone.core.trajectory import Trajectory
 from hone.training.folder import RunFolder
 from hone.training.progress import Progress
@@ -44,6 +45,11 @@ def first_models(recipe: Recipe, model: str) -> Recipe:
 def _try(recipe: Recipe, progress: Progress) -> None:
     session = open_session(recipe, RunFolder(Path("dry-run")), progress)
     progress.plan(session.recipe, session.method, session.plan)
+    if isinstance(session.method.curriculum, Prepares):
+        progress.note(
+            "this curriculum asks the untrained model before the first step, which a dry run does not do: it draws as "
+            "if nothing were known"
+        )
     try:
         trajectories = sample(session, 1, session.context(1)).trajectories
     finally:

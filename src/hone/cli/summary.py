@@ -90,6 +90,15 @@ def redone(summary: Mapping[str, Any]) -> str:
     )
 
 
+def abstractions(found: Mapping[str, Any]) -> str:
+    """What abstractions were worth at the end."""
+    share = {name: percent(value["value"], 1) for name, value in found["success"].items()}
+    return (
+        f"pass@1 with an abstraction {share['avg']}, with none {share['w/o']}, with the best of "
+        f"{found['abstractions']} {share['best']} (an oracle's choice)"
+    )
+
+
 def show(folder: Path, evals: Sequence[Line], summary: Mapping[str, Any]) -> None:
     """Print the summary of a finished run."""
     terminal.say("")
@@ -102,6 +111,8 @@ def show(folder: Path, evals: Sequence[Line], summary: Mapping[str, Any]) -> Non
             terminal.show_figures(_table(found))
         else:
             terminal.say(words_of(last), "bold")
+        if "abstractions" in last:
+            terminal.say(f"hints    {abstractions(last['abstractions'])}")
     terminal.say(f"cost     {cost(summary)}")
     if summary.get("redone_seconds"):
         terminal.say(f"lost     {redone(summary)}", "yellow")

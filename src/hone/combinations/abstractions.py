@@ -71,7 +71,7 @@ def masked_bare_with_gradient(recipe: Recipe, method: Method) -> RecipeError | N
     if (
         reward is None
         or not reward.mask_bare
-        or not getattr(method.episode, "bare", 0)
+        or not _bare(method)
         or method.credit is None
     ):
         return None
@@ -90,8 +90,7 @@ def masked_bare_with_gradient(recipe: Recipe, method: Method) -> RecipeError | N
 def masked_bare_for_nothing(recipe: Recipe, method: Method) -> RecipeError | None:
     """Bare solutions that no term of the loss reads and no filter compares with."""
     reward = _reward(method)
-    bare = getattr(method.episode, "bare", 0)
-    if reward is None or not reward.mask_bare or not bare:
+    if reward is None or not reward.mask_bare or not _bare(method):
         return None
     if method.kl_loss is not None or method.kl_reward is not None or _filters(method):
         return None
@@ -103,12 +102,17 @@ def masked_bare_for_nothing(recipe: Recipe, method: Method) -> RecipeError | Non
 
 def helpful_than_what(recipe: Recipe, method: Method) -> RecipeError | None:
     """The filter compares with solutions that had no abstraction."""
-    if not _filters(method) or getattr(method.episode, "bare", 0):
+    if not _filters(method) or _bare(method):
         return None
     return RecipeError(
         "`selectors: helpful` keeps abstractions that beat bare solutions, and `episode.bare` is 0.",
         "Set `episode.bare`.",
     )
+
+
+def _bare(method: Method) -> int:
+    """Solutions of a problem that have no abstraction."""
+    return int(getattr(method.episode, "bare", 0))
 
 
 def _filters(method: Method) -> bool:

@@ -26,7 +26,7 @@ class Environment(Protocol):
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """What can be done in every state, in a fixed order. Texts without white space at their ends."""
+        """What can be done in every state, in a fixed order. Single words: white space separates them in lists."""
         ...
 
     @property

@@ -160,15 +160,17 @@ def _level_class() -> Any:
             things = self.add_distractors(room, room, self.objects, all_unique=True)
             self.place_agent(room, room)
             self.check_objs_reachable()
+            wanted: Any
             if self.level == "goto":
-                self.instrs = verifier.GoToInstr(self._one(things))
+                wanted = verifier.GoToInstr(self._one(things))
             elif self.level == "pickup":
-                self.instrs = verifier.PickupInstr(self._one(things))
+                wanted = verifier.PickupInstr(self._one(things))
             elif self.level == "open":
-                self.instrs = verifier.OpenInstr(self._one(doors))
+                wanted = verifier.OpenInstr(self._one(doors))
             else:
                 first, second = (self._described(t) for t in self._rand_subset(things, 2))
-                self.instrs = verifier.BeforeInstr(verifier.PickupInstr(first), verifier.GoToInstr(second))
+                wanted = verifier.BeforeInstr(verifier.PickupInstr(first), verifier.GoToInstr(second))
+            self.instrs = wanted
 
         def _one(self, things: list[Any]) -> Any:
             return self._described(self._rand_elem(things))

@@ -77,5 +77,6 @@ def success(of: Tables, policy: Float[np.ndarray, "... states 2"]) -> Float[np.n
         mass = np.zeros_like(mass)
         for action in (0, 1):
             going = np.where(of.solved[:, action], 0.0, chosen[..., action])
-            np.add.at(mass, (..., of.following[:, action]), going)
+            for state, after in enumerate(of.following[:, action]):
+                mass[..., after] += going[..., state]
     return won

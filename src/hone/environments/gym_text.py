@@ -47,6 +47,10 @@ class GymText:
                 f"`{id}` has {space.n} actions, and `actions` names {list(self.actions)}.",
                 "Give each a name of its own.",
             )
+        if any(action.split() != [action] for action in self.actions):
+            raise TaskError(
+                f"`actions` of `{id}` has names with white space: {list(self.actions)}.", "Use single words."
+            )
         limit = self._env.spec.max_episode_steps if self._env.spec is not None else None
         if not (horizon or limit):
             raise TaskError(f"`{id}` has no limit of steps.", "Set `horizon`.")

@@ -12,9 +12,8 @@ from hone.core.errors import PolicyError
 from hone.kernels.available import has_triton
 
 CHUNK_ELEMENTS = 1 << 24  # logits held at once: 64 MiB in float32
-CUDA_CHUNK_ELEMENTS = (
-    1 << 28
-)  # 512 MiB in bfloat16: fewer tokens a product would leave the chip waiting for the weight
+CUDA_CHUNK_ELEMENTS = 1 << 27  # 512 MiB: fewer tokens a product would leave the chip waiting for the weight
+FUSED_CHUNK_ELEMENTS = 1 << 29  # 1 GiB in bfloat16, of which there is one copy
 
 
 def chunk_elements(device: torch.device) -> int:

@@ -52,6 +52,12 @@ class FixedMajority:
         metrics |= spread_metrics(batch, verdicts, answers, context)
         return with_rewards(batch, verdicts, answers, rewards, torch.ones_like(batch.kept), metrics)
 
+    def formula(self) -> str:
+        """The reward in plain text."""
+        return "r_i = 1 if a_i is the stored majority answer, else 0"
+
+    __repr__ = formula
+
 
 def equal(judge: Judge, label: Any, answer: Any) -> bool:
     """Whether an answer would be counted with the label in a vote."""

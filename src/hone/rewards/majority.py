@@ -71,6 +71,17 @@ class Majority:
         kept[torch.argsort(votes.frequency, descending=True, stable=True)[:most]] = True
         return good & kept
 
+    def formula(self) -> str:
+        """The reward in plain text; shares are of the group's parsed answers."""
+        reward = "share(a_i)" if self.soft else "1 if a_i is the majority answer, else 0"
+        limits = [f"share(majority) ≥ {self.threshold:g}"] if self.threshold else []
+        if self.keep_fraction < 1:
+            limits.append(f"it is among the {self.keep_fraction:.3g} of the step's groups with the largest")
+        where = f", in no loss unless {' and '.join(limits)}" if limits else ""
+        return f"r_i = {reward}{where}"
+
+    __repr__ = formula
+
 
 def identities_within(
     judge: Judge, answers: Sequence[Any], groups: Int[torch.Tensor, "rollouts"], count: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import json
@@ -63,10 +64,10 @@ class Study:
     curves: Callable[[Results], list[dict[str, Any]]] | None = None
 
     def digest(self, cell: Cell) -> str:
-        """A hash of the study's files and of the cell's settings."""
-        parts = [Path(source).read_bytes() for source in self.sources]
-        parts.append(json.dumps([cell.name, cell.seed, dict(cell.settings)], sort_keys=True).encode())
-        return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+        """A hash of what the study's files say, comments and layout aside, and of the cell's settings."""
+        parts = [ast.unparse(ast.parse(Path(source).read_text(encoding="utf-8"))) for source in self.sources]
+        parts.append(json.dumps([cell.name, cell.seed, dict(cell.settings)], sort_keys=True))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def ids() -> list[str]:

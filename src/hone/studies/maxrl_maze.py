@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import resources
 from typing import Any
 
 from hone.recipes import load
-from hone.studies import maxrl_mazes, warm_start
-from hone.studies.harness import Cell, Study
+from hone.studies import maxrl_mazes
 from hone.studies.maxrl_mazes import Mazes
 
 
@@ -31,7 +31,7 @@ def warm_briefly() -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-MOST, COUNT, FEW, MANY = 64, 16, 4, 64
+FEW, COUNT, MANY = 4, 16, 64
 FULL = Mazes(
     size=9,
     warm=warm,
@@ -45,37 +45,14 @@ FULL = Mazes(
     ),
     seeds=3,
     problems=128,
-    samples=MOST,
+    samples=MANY,
     every=50,
 )
 SHORT = replace(
     FULL, size=5, warm=warm_briefly, answer=8, tokens=600, rollouts=32, seeds=1, problems=4, every=2,
     arms=(("rloo", COUNT), ("grpo", COUNT), ("maxrl", COUNT)),
 )  # fmt: skip
-CLAIMS = maxrl_mazes.claims(MOST, COUNT, FEW, MANY)
-
-
-def cells(short: bool) -> list[Cell]:
-    """Cells of the full dials or the short ones."""
-    return (SHORT if short else FULL).cells(short)
-
-
-def run(cell: Cell) -> dict[str, Any]:
-    """One training run."""
-    return (SHORT if cell.settings["short"] else FULL).run(cell)
-
-
-STUDY = Study(
-    id="maxrl_maze",
-    method="maxrl",
-    title="Mazes of size 9 at equal sampled tokens",
-    scale="sprout",
-    budget=f"{FULL.tokens:,} sampled tokens a run, {FULL.rollouts} rollouts a step, {FULL.seeds} seeds, "
-    f"{len(FULL.arms)} arms; {FULL.problems} held-out mazes with {FULL.samples} answers each",
-    claims=CLAIMS,
-    cells=cells,
-    run=run,
-    statistics=maxrl_mazes.statistics(CLAIMS, COUNT),
-    curves=maxrl_mazes.curves,
-    sources=(__file__, maxrl_mazes.__file__, warm_start.__file__),
-)
+STUDY = maxrl_mazes.study(
+    "maxrl_maze", "Mazes of size 9 at equal sampled tokens", FULL, SHORT, (FEW, COUNT, MANY), __file__,
+    str(resources.files("hone.recipes") / "maxrl.yaml"),
+)  # fmt: skip

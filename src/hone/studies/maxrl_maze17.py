@@ -12,12 +12,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from hone.studies import maxrl_mazes, warm_start
-from hone.studies.harness import Cell, Study
-from hone.studies.maxrl_maze import warm_briefly
+from hone.studies import maxrl_maze, maxrl_mazes
 from hone.studies.maxrl_mazes import Mazes
 
-MOST, COUNT, FEW, MANY = 128, 16, 4, 128
+FEW, COUNT, MANY = 4, 16, 128
 ANSWER = 96  # tokens; of the first 1,000 training mazes the longest path has 52 moves
 
 
@@ -49,37 +47,10 @@ FULL = Mazes(
     ),
     seeds=3,
     problems=128,
-    samples=MOST,
+    samples=MANY,
     every=50,
 )
-SHORT = replace(
-    FULL, size=5, warm=warm_briefly, answer=8, tokens=600, rollouts=32, seeds=1, problems=4, every=2,
-    arms=(("maxrl", COUNT),),
-)  # fmt: skip
-CLAIMS = maxrl_mazes.claims(MOST, COUNT, FEW, MANY)
-
-
-def cells(short: bool) -> list[Cell]:
-    """Cells of the full dials or the short ones."""
-    return (SHORT if short else FULL).cells(short)
-
-
-def run(cell: Cell) -> dict[str, Any]:
-    """One training run."""
-    return (SHORT if cell.settings["short"] else FULL).run(cell)
-
-
-STUDY = Study(
-    id="maxrl_maze17",
-    method="maxrl",
-    title="Mazes of size 17 with the paper's model",
-    scale="sprout",
-    budget=f"{FULL.tokens:,} sampled tokens a run, {FULL.rollouts:,} rollouts a step, {FULL.seeds} seeds, "
-    f"{len(FULL.arms)} arms; {FULL.problems} held-out mazes with {FULL.samples} answers each",
-    claims=CLAIMS,
-    cells=cells,
-    run=run,
-    statistics=maxrl_mazes.statistics(CLAIMS, COUNT),
-    curves=maxrl_mazes.curves,
-    sources=(__file__, maxrl_mazes.__file__, warm_start.__file__),
+SHORT = replace(maxrl_maze.SHORT, arms=(("maxrl", COUNT),), samples=MANY)
+STUDY = maxrl_mazes.study(
+    "maxrl_maze17", "Mazes of size 17 with the paper's model", FULL, SHORT, (FEW, COUNT, MANY), __file__
 )

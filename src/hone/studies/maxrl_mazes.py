@@ -18,8 +18,8 @@ import numpy as np
 
 import hone
 from hone.lab.claims import Claim
-from hone.studies.harness import Cell, Results, device
-from hone.studies.warm_start import warm_start
+from hone.studies import warm_start
+from hone.studies.harness import Cell, Results, Study, device
 from hone.training.progress import Quiet
 
 CREDITS: Mapping[str, Mapping[str, Any]] = {
@@ -85,7 +85,7 @@ class Mazes:
 
     def run(self, cell: Cell) -> dict[str, Any]:
         """Train a cell from the warm start, in a temporary folder."""
-        model = str(warm_start({**self.warm(), "device": device()}))
+        model = str(warm_start.warm_start({**self.warm(), "device": device()}))
         with tempfile.TemporaryDirectory() as folder:
             done = hone.train(self.recipe(cell, model), out=Path(folder) / "run", progress=_Told(cell.key))
             return read(done.metrics(), done.evals(), self.samples)
@@ -224,3 +224,29 @@ def _line(runs: list[Mapping[str, Any]], name: str) -> dict[str, list[float]]:
     rows = np.array([np.interp(x, run["sampled_tokens"], run[name]) for run in runs])
     low, high = rows.min(0).tolist(), rows.max(0).tolist()
     return {"x": list(x), "y": rows.mean(0).tolist(), "low": low, "high": high}
+
+
+def study(
+    name: str, title: str, full: Mazes, short: Mazes, counts: tuple[int, int, int], *sources: str
+) -> Study:
+    """The study `name` of these dials. `counts`: the fewest rollouts of a maze, those of the main arms, the most."""
+    few, count, many = counts
+    stated = claims(full.samples, count, few, many)
+
+    def dials(is_short: bool) -> Mazes:
+        return short if is_short else full
+
+    return Study(
+        id=name,
+        method="maxrl",
+        title=title,
+        scale="sprout",
+        budget=f"{full.tokens:,} sampled tokens a run, {full.rollouts:,} rollouts a step, {full.seeds} seeds, "
+        f"{len(full.arms)} arms; {full.problems} held-out mazes with {full.samples} answers each.",
+        claims=stated,
+        cells=lambda is_short: dials(is_short).cells(is_short),
+        run=lambda cell: dials(cell.settings["short"]).run(cell),
+        statistics=statistics(stated, count),
+        curves=curves,
+        sources=(*sources, __file__, warm_start.__file__),
+    )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,21 +12,23 @@ import numpy as np
 from hone.evals import t_interval
 from hone.lab.claims import Claim
 from hone.studies.harness import Cell, Result, Results, Study
+from hone.studies.warm_start import warm_start
 
 SEEDS = (0, 1, 2)
+LEARNING_RATE = 1e-3
 PROMPTS = {"abstraction_prompt": "{problem}?", "solution_prompt": "{problem}{abstraction}>"}
 EPISODE = {
     "name": "abstraction", "abstractions": 4, "max_abstraction_length": 2, **PROMPTS,
     "blind_prompt": "{abstraction}>",
 }  # fmt: skip
 COMMON: Mapping[str, Any] = {
-    "task": {"name": "strategy", "strategies": 4, "cues": 16},
+    "task": {"name": "strategy", "strategies": 4, "cues": 8},
     "max_completion_length": 4,
     "problems_per_step": 16,
     "device": "cpu",
     "eval": {"before": False, "problems": 1, "samples": 1, "samples_during": 1, "k": [1]},
 }
-WARM: Mapping[str, Any] = {
+WARM: Mapping[str, Any] = {  # to write and to follow abstractions
     **COMMON,
     "model": "sprout",
     "method": "sft",
@@ -43,16 +42,22 @@ WARM: Mapping[str, Any] = {
     "schedule": "cosine",
     "warmup_steps": 20,
 }
-PLAIN = {"objective": {"name": "ppo_clip", "epsilon": 0.2, "epsilon_high": 0.5}, "reduction": "token_mean"}
+PLAIN = {"objective": {"name": "ppo_clip", "epsilon": 0.2, "epsilon_high": 0.5}, "reduction": "sequence_mean"}
 ARMS: Mapping[str, Mapping[str, Any]] = {
+    "plain": {"method": "grpo", "num_generations": 14, **PLAIN},
+    "rlad": {
+        "method": "rlad",
+        "num_generations": 14,
+        "reduction": "sequence_mean",  # hints are short: a mean over tokens would weigh them by that
+        "episode": {**EPISODE, "abstractions": 6, "bare": 2},
+    },
     "warm start": {},
-    "plain": {"method": "grpo", "num_generations": 20, **PLAIN},
-    "rlad": {"method": "rlad", "num_generations": 20, "episode": {**EPISODE, "bare": 4}},
     "rlad with maxrl": {
         "method": "rlad",
-        "num_generations": 20,
+        "num_generations": 14,
         "credit": "maxrl",
-        "episode": {**EPISODE, "bare": 4},
+        "reduction": "sequence_mean",
+        "episode": {**EPISODE, "abstractions": 6, "bare": 2},
     },
 }
 CLAIMS = (
@@ -92,7 +97,7 @@ def cells(short: bool) -> list[Cell]:
     dials = (
         {"warm_steps": 2, "tokens": 500, "problems": 8, "samples": 8}
         if short
-        else {"warm_steps": 100, "tokens": 60_000, "problems": 100, "samples": 8}
+        else {"warm_steps": 100, "tokens": 80_000, "problems": 60, "samples": 8}
     )
     return [Cell(arm, seed, dials) for arm in ARMS for seed in (SEEDS[:1] if short else SEEDS)]
 
@@ -102,7 +107,7 @@ def run(cell: Cell) -> Result:
     import hone
 
     settings = cell.settings
-    model = warm_start(cell.seed, settings["warm_steps"])
+    model = warm_start({**WARM, "steps": settings["warm_steps"], "seed": cell.seed})
     if cell.name == "warm start":
         return evaluated(model, cell.seed, settings) | {"tokens": 0}
     recipe = {
@@ -110,7 +115,7 @@ def run(cell: Cell) -> Result:
         **ARMS[cell.name],
         "model": str(model),
         "kl": {"name": "loss", "beta": 0.001, "estimator": "k3"},
-        "learning_rate": 5e-4,
+        "learning_rate": LEARNING_RATE,
         "steps": 10_000,
         "max_sampled_tokens": settings["tokens"],
         "seed": cell.seed,
@@ -129,24 +134,6 @@ def run(cell: Cell) -> Result:
             "leak": [line.get("reward/leak", 0.0) for line in lines[::every]],
         },
     }
-
-
-def warm_start(seed: int, steps: int) -> Path:
-    """The model that learnt to write and to follow abstractions, made once for each seed and recipe, and kept."""
-    import hone
-
-    recipe = {**WARM, "steps": steps, "seed": seed}
-    name = hashlib.sha256(json.dumps([recipe, hone.__version__], sort_keys=True).encode()).hexdigest()[:16]
-    kept = Path(tempfile.gettempdir()) / f"hone-rlad-warm-{name}"
-    if not kept.exists():
-        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
-            made = hone.train(recipe, out=Path(folder) / "run")
-            try:
-                os.replace(made.final, kept)
-            except OSError:  # another process was first
-                if not kept.exists():
-                    raise
-    return kept
 
 
 def evaluated(model: Path, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,7 +226,7 @@ STUDY = Study(
     method="rlad",
     title="RLAD on the latent-strategy task",
     scale="sprout",
-    budget="60,000 sampled tokens a run after 100 supervised steps, 100 held-out problems, 3 seeds, 4 arms",
+    budget="80,000 sampled tokens a run after 100 supervised steps, 60 held-out problems, 3 seeds, 4 arms",
     claims=CLAIMS,
     cells=cells,
     run=run,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hone.core.errors import RecipeError, nearest
@@ -45,6 +45,21 @@ def better(metric: str, line: Mapping[str, Any], best: Best | None) -> Best | No
     if best is not None and best.metric == metric and sign * value <= sign * best.value:
         return None
     return Best(metric, float(value), int(line["step"]))
+
+
+def follow(metric: str, line: Mapping[str, Any], best: Best | None) -> Best | None:
+    """The best evaluation once `line` is known, with the count of those that were no better since."""
+    found = better(metric, line, best)
+    return replace(best, worse=best.worse + 1) if found is None and best is not None else found
+
+
+def ending(best: Best, step: int) -> tuple[dict[str, Any], str]:
+    """The event of a run that its patience ends at `step`, and what is said of it."""
+    event = {"step": step, "event": "stopped_early", "best_step": best.step, best.metric: best.value}
+    return event, (
+        f"stopped early: {best.worse} evaluations in a row were no better than that of step {best.step} "
+        f"(`{best.metric}` {best.value:.3g}), whose checkpoint stays; `final/` is the model of step {step}"
+    )
 
 
 def check(recipe: Recipe) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -43,7 +43,7 @@ from hone.training.optimizer import learning_rate, make_optimizer
 from hone.training.planning import adopt, plan_of, settle
 from hone.training.planning import notes as plan_notes
 from hone.training.progress import Progress
-from hone.training.retention import Best, better
+from hone.training.retention import Best, ending, follow
 from hone.training.sampling import Drawn, check_verdicts
 from hone.training.snapshot import SnapshotEngine
 from hone.training.stopping import Stop
@@ -207,27 +207,15 @@ class Session:
         self.evaluated = self.step
         metric = self.recipe.checkpoint.best
         if metric is not None:
-            found = better(metric, line, self.best)
-            if found is None and self.best is not None:
-                found = replace(self.best, worse=self.best.worse + 1)
-            self.best = found
-            if self.stopped_early:
-                self._stop_early(self.best)
+            self.best = follow(metric, line, self.best)
+            if self.best is not None and self.stopped_early:
+                event, words = ending(self.best, self.step)
+                self.record(event)
+                self.progress.note(words)
             if metric.removeprefix("-") not in line:
                 self.progress.note(
                     f"ALARM: the evaluation of step {self.step} has no `{metric}` to choose the best by"
                 )
-
-    def _stop_early(self, best: Best | None) -> None:
-        """Say that the run ends here, and which checkpoint is the best."""
-        assert best is not None  # there is something to be no better than
-        self.record(
-            {"step": self.step, "event": "stopped_early", "best_step": best.step, best.metric: best.value}
-        )
-        self.progress.note(
-            f"stopped early: {best.worse} evaluations in a row were no better than that of step {best.step} "
-            f"(`{best.metric}` {best.value:.3g}), whose checkpoint stays; `final/` is the model of step {self.step}"
-        )
 
     def record(self, event: Mapping[str, Any]) -> None:
         """A line of events.jsonl. A dry run has no folder to write into."""

@@ -30,6 +30,7 @@ def judged(trajectories) -> Batch:
         rewards=torch.where(torch.arange(len(made)) % 3 == 1, float("nan"), 1.0),
         ok=torch.arange(len(made)) % 3 != 1,
         advantages=torch.full_like(batch.behaviour_logprobs, float("inf")),
+        readings={"srt/mode_share": 0.25},
     )
 
 
@@ -44,6 +45,7 @@ def test_a_batch_comes_back_as_it_was(made, tmp_path):
         if ours is not None:
             assert ours.dtype == theirs.dtype, name
             assert torch.equal(ours.nan_to_num(7.0), theirs.nan_to_num(7.0)), name
+    assert back.readings == {"srt/mode_share": 0.25}
     forest, again = pack(batch.trajectories), pack(back.trajectories)
     assert forest.num_stored == again.num_stored  # what was shared is shared
     assert torch.equal(forest.tokens, again.tokens)

@@ -66,6 +66,7 @@ def write_batch(batch: Batch, folder: Path) -> None:
             }
             for t in batch.trajectories
         ],
+        "readings": dict(batch.readings),
     }
     text = json.dumps(body, ensure_ascii=False, default=str)
     (folder / STRUCTURE).write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
@@ -116,4 +117,4 @@ def _batch(tensors: dict[str, Any], body: dict[str, Any]) -> Batch:
                 verdict=None if verdict is None else Verdict(**verdict),
             )
         )
-    return Batch(trajectories=tuple(trajectories), **tensors)
+    return Batch(trajectories=tuple(trajectories), readings=body.get("readings", {}), **tensors)
