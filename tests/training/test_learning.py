@@ -17,7 +17,7 @@ SETTINGS = {
     "ppo": {"num_iterations": 2},
     "reinforce": {"learning_rate": 2e-3},
     # A letter is a whole thinking here, and what would be answered after it is nothing.
-    "mrt": {"num_generations": 32, "branches": 1, "force": "#"},
+    "mrt": {"num_generations": 16, "problems_per_step": 4, "branches": 1, "force": "#"},
     "rlad": {
         "episode": {
             "name": "abstraction",

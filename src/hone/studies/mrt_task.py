@@ -202,8 +202,8 @@ STUDY = Study(
     scale="sprout",
     budget=(
         "sprout (0.6 million parameters), one warm start of 60 supervised steps for all; 30 updates of 8 problems x 8 "
-        "traces of at most 64 tokens (mrt_rl: 16 rollouts, 8 of which answer at once); forced answers of mrt come on top; "
-        "3 seeds; measured on 96 problems x 4 traces x 8 answers a place"
+        "traces of at most 64 tokens (mrt_rl: 16 rollouts, 8 of which answer at once); forced answers of mrt come "
+        "on top; 3 seeds; measured on 96 problems x 4 traces x 8 answers a place"
     ),
     claims=CLAIMS,
     cells=cells,
