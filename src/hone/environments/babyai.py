@@ -134,6 +134,8 @@ def _level_class() -> Any:
     class Level(RoomGridLevel):  # type: ignore[misc]
         """One room, or for `open` the middle one of 3 x 3."""
 
+        instrs: Any
+
         def __init__(self, level: str, objects: int, horizon: int) -> None:
             self.level, self.objects = level, objects
             rows = 3 if level == "open" else 1

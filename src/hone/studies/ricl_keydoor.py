@@ -149,8 +149,8 @@ def run(cell: Cell) -> dict[str, Any]:
             r: steps_to_level(learner, r, settings["seeds"], most, first=1000)[0] for r in RATES[learner]
         }
         rate = min(tried, key=lambda r: (float(np.median(tried[r])), r))
-    steps, curve = steps_to_level(learner, rate, settings["seeds"], most, first=0)
-    return {"steps": steps.tolist(), "rate": rate, "curve": curve}
+    steps, averaged = steps_to_level(learner, rate, settings["seeds"], most, first=0)
+    return {"steps": steps.tolist(), "rate": rate, "curve": averaged}
 
 
 # T3: advantages of a random policy.
