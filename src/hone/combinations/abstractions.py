@@ -68,12 +68,7 @@ def few_abstractions(recipe: Recipe, method: Method) -> RecipeError | None:
 def masked_bare_with_gradient(recipe: Recipe, method: Method) -> RecipeError | None:
     """Masking gives bare solutions one reward, which credit must take for no signal."""
     reward = _reward(method)
-    if (
-        reward is None
-        or not reward.mask_bare
-        or not _bare(method)
-        or method.credit is None
-    ):
+    if reward is None or not reward.mask_bare or not _bare(method) or method.credit is None:
         return None
     if "values" not in method.credit.needs:
         values = torch.tensor([0.0, 1.0, 1.0, 0.0, 0.0, 0.0], dtype=torch.float64)
