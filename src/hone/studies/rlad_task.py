@@ -17,7 +17,7 @@ from hone.studies.warm_start import warm_start
 SEEDS = (0, 1, 2)
 LEARNING_RATE = 1e-3
 PROMPTS = {"abstraction_prompt": "{problem}?", "solution_prompt": "{problem}{abstraction}>"}
-EPISODE = {
+EPISODE: dict[str, Any] = {
     "name": "abstraction", "abstractions": 4, "max_abstraction_length": 2, **PROMPTS,
     "blind_prompt": "{abstraction}>",
 }  # fmt: skip
@@ -203,8 +203,8 @@ def curves(results: Results) -> list[dict[str, Any]]:
             "high": [f[2] for f in found],
         }
 
-    kinds = [("success", name) for name in ("w/o", "avg", "best", "w/o pass@4")]
-    shares = [("allocation", name) for name in ("1x8", "2x4", "4x2")]
+    kinds: list[tuple[str, ...]] = [("success", name) for name in ("w/o", "avg", "best", "w/o pass@4")]
+    shares: list[tuple[str, ...]] = [("allocation", name) for name in ("1x8", "2x4", "4x2")]
     return [
         {
             "title": "Held-out problems: w/o, avg, best of 4 (an oracle's choice), w/o pass@4",
