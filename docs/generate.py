@@ -18,7 +18,6 @@ from hone.catalog import REGISTRY, build_method
 from hone.core.registry import option_types
 from hone.methods import cards
 from hone.recipes import load
-from hone.recipes.load import resolve
 from hone.report import study_figure, study_section
 from hone.studies import harness
 
@@ -169,11 +168,13 @@ def method_page(card: cards.Card) -> str:
     if not card.trains:
         return _untrained_page(card)
     ships = card.id in load.names()  # a recipe of the method's own: its last phase
-    recipe = resolve(card.id)[-1] if ships else resolve({"task": "maze", "method": card.id})[0]
+    recipe = load.example(card.id)
     by_name = {(p.stage, p.name): p for p in pieces()}
     used = [by_name[key] for key in _used(card) if key in by_name]
     tests = list(
-        dict.fromkeys(t for p in used if p.stage in ("rewards", "credit", "objective") for t in p.facts["tests"])
+        dict.fromkeys(
+            t for p in used if p.stage in ("rewards", "credit", "objective") for t in p.facts["tests"]
+        )
     )
     run = f"hone train {card.id}" if ships else f"hone train demo method={card.id}"
     run = "hone sft my_recipe.yaml method=sft" if card.id == "sft" else run

@@ -14,7 +14,7 @@ import yaml
 from hone.catalog import REGISTRY
 from hone.cli.arguments import split
 from hone.methods import cards
-from hone.recipes.load import resolve
+from hone.recipes.load import example, resolve
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / n for n in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")] + sorted(
@@ -142,6 +142,6 @@ def test_a_surrogate_says_so(card_id: str):
     """A card without a `surrogate` sentence uses only pieces that are gradients of what they state."""
     from hone.catalog import build_method
 
-    method = build_method(resolve({"task": "maze", "method": card_id})[0])
+    method = build_method(example(card_id))
     parts = [p for p in (method.credit, method.objective) if p is not None]
     assert bool(cards.load(card_id).surrogate) == any(p.surrogate for p in parts)

@@ -252,7 +252,16 @@ def small(data: dict[str, Any]) -> dict[str, Any]:
         ):
             extra = {k: v for k, v in node[key].items() if k not in ("name", "sizes", "tasks", "weights")}
             node[key] = {"name": "maze", "sizes": 5, **extra}
+    if isinstance(data.get("phases"), list):
+        data["phases"] = [small_phase(p) if isinstance(p, dict) else p for p in data["phases"]]
     return data
+
+
+def small_phase(phase: dict[str, Any]) -> dict[str, Any]:
+    """What a phase sets of that itself, cut down alike; the rest it has from the recipe."""
+    cut = small({key: value for key, value in phase.items() if key != "phases"})
+    own = set(phase) | {"model"} if "model" in phase else set(phase)
+    return {key: value for key, value in cut.items() if key in own}
 
 
 class Hang(BaseException):

@@ -124,7 +124,7 @@ def test_a_procedural_run_says_what_was_looked_at(tmp_path):
     run = hone.train({**MODEL, "task": {"name": "maze", "sizes": 5}}, out=tmp_path / "run", progress=said)
     assert any("looked at 4 training and 4 held-out problems" in text for text in said.texts)
     record = json.loads((run.path / "data.json").read_text())
-    assert record["overlap"] == {"looked_at": 4, "held_out": 4, "in_both": 0}
+    assert record["overlap"] == {"looked_at": 4, "held_out": 4, "in_both": 0, "asked_for": False}
     assert record["rows"]["read"] == 0
 
 

@@ -91,7 +91,7 @@ def card(method: str) -> dict[str, Any]:
     """
     from hone.catalog import build_method
     from hone.methods import cards
-    from hone.recipes.load import resolve
+    from hone.recipes.load import example
 
     if method not in cards.ids():
         for row in catalogue():
@@ -102,7 +102,7 @@ def card(method: str) -> dict[str, Any]:
     found = cards.load(method)
     formula = ""
     if found.trains:
-        formula = build_method(resolve({"task": "maze", "method": method})[0]).formula()
+        formula = build_method(example(method)).formula()
     return {
         "id": found.id,
         "title": found.title,

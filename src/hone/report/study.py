@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 PANELS_IN_A_ROW = 3
 PANEL = (4.4, 3.3)  # inches
+TITLE = 50  # letters a line
 
 
 def study_section(results: Mapping[str, Any], picture: str = "") -> str:
@@ -76,11 +78,12 @@ def study_figure(results: Mapping[str, Any], path: Path) -> Path:
 def _draw(axes: Axes, curve: Mapping[str, Any]) -> None:
     """One panel: lines, with their intervals where there are any."""
     for number, (name, line) in enumerate(curve["series"].items()):
-        colour, dash = LIGHT[SERIES[number % len(SERIES)]], DASHES[number % len(DASHES)]
+        again, hue = divmod(number, len(SERIES))
+        colour, dash = LIGHT[SERIES[hue]], DASHES[(hue + again) % len(DASHES)]
         axes.plot(line["x"], line["y"], color=colour, linestyle=dash, label=name, linewidth=1.6)
         if line.get("low") and line.get("high"):
             axes.fill_between(line["x"], line["low"], line["high"], color=colour, alpha=0.13, linewidth=0)
-    axes.set_title(curve["title"], fontsize=10, loc="left")
+    axes.set_title(textwrap.fill(curve["title"], TITLE), fontsize=10, loc="left")
     axes.set_xlabel(curve["x"], fontsize=9)
     axes.set_ylabel(curve["y"], fontsize=9)
     for side, scale in (("x", curve.get("x_scale")), ("y", curve.get("y_scale"))):
