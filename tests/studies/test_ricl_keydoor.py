@@ -7,22 +7,23 @@ import pytest
 
 from hone.environments import exact
 from hone.studies import ricl_keydoor as study
+from hone.studies import ricl_keydoor_world as world
 
 
 def test_monte_carlo_with_many_attempts_comes_close_to_the_exact_advantages():
     of, rng = exact.tables(5), np.random.default_rng(0)
     policy = np.full((2, 10, 2), 0.5)
-    actions, returns = study.monte_carlo(of, policy, 2000, rng)
-    truth = exact.advantages(of, policy, study.DISCOUNT)[0][:, of.real]
-    assert np.abs(study.mean_advantages(actions, returns) - truth).max() < 0.05
+    actions, returns = world.monte_carlo(of, policy, 2000, rng)
+    truth = exact.advantages(of, policy, world.DISCOUNT)[0][:, of.real]
+    assert np.abs(world.mean_advantages(actions, returns) - truth).max() < 0.05
 
 
 def test_feedback_without_error_has_the_sign_of_every_advantage():
     of = exact.tables(5)
     policy = np.full((1, 10, 2), 0.5)
-    truth = exact.advantages(of, policy, study.DISCOUNT)[0][:, of.real]
+    truth = exact.advantages(of, policy, world.DISCOUNT)[0][:, of.real]
     named = np.repeat(truth.argmax(-1)[..., None], 3, -1)
-    found = study.retrospective(policy[:, of.real], named)
+    found = world.retrospective(policy[:, of.real], named)
     assert (np.sign(found) == np.sign(truth)).all()
     assert np.allclose((policy[:, of.real] * found).sum(-1), 0)
 
@@ -32,7 +33,7 @@ def test_distillation_is_the_mean_target_of_each_state_that_was_visited():
     states, made = rng.integers(3, size=(2, 4, 5)), rng.random((2, 4, 5)) < 0.5
     targets = rng.dirichlet([1, 1], size=(2, 4, 5))
     policy = np.full((2, 4, 2), 0.5)
-    found = study.distil(policy, states, made, targets)
+    found = world.distil(policy, states, made, targets)
     for seed in range(2):
         for state in range(4):
             own = targets[seed][made[seed] & (states[seed] == state)]
@@ -42,9 +43,9 @@ def test_distillation_is_the_mean_target_of_each_state_that_was_visited():
 def test_attempts_end_at_the_door_and_their_states_follow_from_their_actions():
     of, rng = exact.tables(5), np.random.default_rng(0)
     policy = np.full((3, 10, 2), 0.5)
-    states, actions, made, reward = study.attempts(of, policy, rng)
+    states, actions, made, reward = world.attempts(of, policy, rng)
     for s in range(3):
-        for i in range(study.ATTEMPTS):
+        for i in range(world.ATTEMPTS):
             length = int(made[s, i].sum())
             assert made[s, i, :length].all()
             path = states[s, i, :length]
@@ -58,7 +59,7 @@ def test_attempts_end_at_the_door_and_their_states_follow_from_their_actions():
 def test_every_learner_gets_better(learner, monkeypatch):
     monkeypatch.setattr(study, "LONG", 5)
     rate = study.RATES[learner][1] if learner in study.RATES else None
-    steps, curve = study.steps_to_level(learner, rate, 2, 6000, first=0)
+    steps, curve = world.steps_to_level(learner, rate, 2, 6000, first=0)
     assert curve["success"][-1] > curve["success"][0] + 0.2
     assert (steps <= 6000).all()
 
