@@ -71,7 +71,7 @@ def searched(curriculum: Pope, task: Letters):
             for r in requests
             for t in attempts(r, int(len(r.prefix_text) >= task.helps[r.problem.meta["at"]]))
         ]
-        state = json.loads(json.dumps(curriculum.hear(state, task, found[::-1])))
+        state = json.loads(json.dumps(curriculum.hear(state, task, None, found[::-1])))
     return state, rounds
 
 

@@ -108,8 +108,23 @@ class Answered:
 def test_a_vote_is_the_most_frequent_answer_and_of_equal_ones_the_first():
     task = Maze()
     answers = [Answered("?", 0.0), Answered("UR", 0.0), Answered("DD", 1.0), Answered("DD", 1.0)]
-    found = vote_of(task, 7, answers)
+    found = vote_of(task, task, 7, answers)
     assert (found["index"], found["text"], found["pass_rate"]) == (7, "DD", 0.5)
     assert found["frequency"] == pytest.approx(2 / 3)
-    assert vote_of(task, 0, answers[:3])["text"] == "UR"
-    assert vote_of(task, 0, [Answered("?", None)])["text"] is None
+    assert vote_of(task, task, 0, answers[:3])["text"] == "UR"
+    assert vote_of(task, task, 0, [Answered("?", None)])["text"] is None
+
+
+def test_what_is_equal_is_for_the_judge_to_say():
+    class Alike:
+        """Every answer is the same."""
+
+        def key(self, answer):
+            return ""
+
+        def same(self, a, b):
+            return True
+
+    answers = [Answered("UR", 0.0), Answered("DD", 1.0), Answered("DD", 1.0)]
+    assert vote_of(Alike(), Maze(), 0, answers)["frequency"] == 1.0
+    assert vote_of(Maze(), Maze(), 0, answers)["frequency"] == pytest.approx(2 / 3)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from hone.core.errors import RecipeError
@@ -164,3 +166,14 @@ def test_the_joint_form_asks_in_its_own_words_and_is_evaluated_so():
     assert len(found) == 3
     assert {prompt_text(t, context) for t in found} == {TASK.problem(0).prompt + "!"}
     assert episode.evaluation is episode
+
+
+def test_a_frozen_model_with_another_tokenizer_is_refused():
+    context = micro_context(TASK)
+    other = copy.copy(context.roles["policy"])
+    policy = copy.copy(other.policy)
+    policy.encode = lambda prompt: np.array([1], np.int32)
+    roles = {**context.roles, "solver": replace(other, policy=policy)}
+    episode = Abstraction(abstractions=2, bare=2, num_generations=8, models=("solver",), **SHORT)
+    with pytest.raises(RecipeError, match="`solver` has another tokenizer"):
+        sampled(episode, replace(context, roles=roles))

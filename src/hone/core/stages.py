@@ -204,8 +204,8 @@ class Prepares(Protocol):
         """The attempts of the next round, each request with a `group` of its own; none once enough is known."""
         ...
 
-    def hear(self, state: State, task: Task, rollouts: Sequence[Trajectory]) -> State:
-        """The state after a round; every rollout of it has its verdict."""
+    def hear(self, state: State, task: Task, judge: Judge, rollouts: Sequence[Trajectory]) -> State:
+        """The state after a round; every rollout of it has its verdict, and `judge` knows which answers are equal."""
         ...
 
     def settled(self, state: State) -> list[str]:

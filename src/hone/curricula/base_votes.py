@@ -12,9 +12,9 @@ from hone.core.errors import RecipeError
 from hone.core.options import require
 from hone.core.problem import Problem, Task
 from hone.core.signal import by_group
-from hone.core.stages import Request, State
+from hone.core.stages import Judge, Request, State
 from hone.core.trajectory import Trajectory
-from hone.core.voting import STORED, answers_of, clusters
+from hone.core.voting import STORED, Equality, answers_of, clusters
 from hone.curricula.uniform import Uniform
 
 ROUND = 64  # problems that are voted on between two writes of prepared.json
@@ -72,10 +72,10 @@ class BaseVotes:
         waiting = self.candidates(task)[first : first + ROUND]
         return [Request(task.problem(index), self.samples, first + i) for i, index in enumerate(waiting)]
 
-    def hear(self, state: State, task: Task, rollouts: Sequence[Trajectory]) -> State:
+    def hear(self, state: State, task: Task, judge: Judge, rollouts: Sequence[Trajectory]) -> State:
         """The state with a round's votes; after the last one with the easiest problems."""
         pool = self.candidates(task)
-        heard = [vote_of(task, pool[group], row) for group, row in by_group(rollouts).items()]
+        heard = [vote_of(judge, task, pool[group], row) for group, row in by_group(rollouts).items()]
         cast = [*state["cast"], *heard]
         return {"cast": cast, "votes": self.easiest(cast) if len(cast) == len(pool) else None}
 
@@ -131,7 +131,7 @@ class BaseVotes:
         return {}
 
 
-def vote_of(task: Task, index: int, answers: Sequence[Trajectory]) -> Vote:
+def vote_of(equality: Equality, task: Task, index: int, answers: Sequence[Trajectory]) -> Vote:
     """The vote of judged answers to the problem at `index`; of equal counts the answer that came first wins.
 
     `frequency` is of the answers that could be read, `pass_rate` of those that were judged; `text` is None if none
@@ -139,7 +139,7 @@ def vote_of(task: Task, index: int, answers: Sequence[Trajectory]) -> Vote:
     """
     verdicts = [t.verdict for t in answers if t.verdict is not None]
     parsed = answers_of(verdicts, [t.text for t in answers], task)
-    read = [c for c in clusters(task, parsed) if parsed[c[0]] is not None]
+    read = [c for c in clusters(equality, parsed) if parsed[c[0]] is not None]
     rewards = [v.reward for v in verdicts if v.reward is not None]
     right = sum(r >= 1 for r in rewards) / max(1, len(rewards))
     if not read:

@@ -13,7 +13,7 @@ from hone.core.batch import Batch
 from hone.core.errors import RecipeError
 from hone.core.options import require
 from hone.core.problem import Task, stable_hash
-from hone.core.stages import Request, State
+from hone.core.stages import Judge, Request, State
 from hone.core.trajectory import Trajectory
 from hone.curricula.guided import GUIDED, UNGUIDED, Form, request
 from hone.curricula.prefix_search import Candidate, Fallback, Search, candidate, learnt, pending, read
@@ -87,7 +87,7 @@ class Pope:
             out.append(request(problem, probe.count, probe.group, prefix, self.form))
         return out
 
-    def hear(self, state: State, task: Task, rollouts: Sequence[Trajectory]) -> State:
+    def hear(self, state: State, task: Task, judge: Judge, rollouts: Sequence[Trajectory]) -> State:
         """The state after the attempts that were asked for, with their verdicts."""
         return {**state, "prefixes": learnt(state["prefixes"], self._search, task, rollouts)}
 

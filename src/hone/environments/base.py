@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from hone.core.environment import Step
@@ -10,7 +11,7 @@ from hone.core.errors import TaskError
 from hone.core.problem import stable_hash
 
 
-class Attempt:
+class Attempt(ABC):
     """Counts the steps of an attempt and ends it at the horizon. Subclasses say what an action does in `move`."""
 
     actions: tuple[str, ...]
@@ -35,17 +36,17 @@ class Attempt:
         return Step(self.state, reward, self.over)
 
     @property
+    @abstractmethod
     def state(self) -> str:
         """The present state as a prompt."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self, rng: random.Random) -> None:
         """Draw what the seed decides."""
-        raise NotImplementedError
 
+    @abstractmethod
     def move(self, action: int) -> tuple[float, bool]:
-        """The reward of an action, and whether it ends the attempt."""
-        raise NotImplementedError
+        """The reward of an action, and whether it ends the attempt; `action` is its index in `actions`."""
 
 
 def check_action(action: str, actions: Sequence[str], over: bool) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+
 from hone.core.errors import RecipeError
 from hone.core.noise import NoiseKey
 from hone.core.options import require
@@ -120,7 +122,13 @@ class Abstraction:
     ) -> Sequence[Sampled]:
         """`count` answers to `prompt` by whoever plays `role`; those of a frozen model bear its name."""
         player = self.plays(role)
-        root = Segment(context.encode(prompt), "prompt")
+        tokens = context.encode(prompt)
+        if player != "policy" and not np.array_equal(tokens, context.role(player).encode(prompt)):
+            raise RecipeError(
+                f"The model of the role `{player}` has another tokenizer than the policy.",
+                f"Give `models.{player}` a model of the policy's family.",
+            )
+        root = Segment(tokens, "prompt")
         found = await context.role(player).sample(root, count, params, noise)
         return [replace(each, segment=replace(each.segment, role=player)) for each in found]
 

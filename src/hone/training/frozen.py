@@ -14,10 +14,11 @@ from hone.policies.token_policy import TokenPolicy
 
 @dataclass(frozen=True)
 class Frozen:
-    """A model and what samples from it."""
+    """A model and what samples from it; `note` is what a person should know of either."""
 
     policy: TokenPolicy
     engine: Engine
+    note: str = ""
 
 
 def load_frozen(model: str, recipe: Recipe, beside: Engine) -> Frozen:
@@ -38,7 +39,7 @@ def load_frozen(model: str, recipe: Recipe, beside: Engine) -> Frozen:
         trust_remote_code=recipe.trust_remote_code,
     )
     policy.model.requires_grad_(False)
-    engine, _ = choose(policy, recipe.engine)
+    engine, note = choose(policy, recipe.engine)
     engine.share(beside.schedule)
     engine.refresh()
-    return Frozen(policy, engine)
+    return Frozen(policy, engine, note)

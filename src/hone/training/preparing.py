@@ -44,7 +44,7 @@ def prepare(s: Session) -> None:
         spent = {k: v - before[k] for k, v in s.ledger.state().items() if v != before[k]}
         total = Ledger.from_state(s.curriculum_state.get("spent", {}))
         total.add(**{k: int(v) for k, v in spent.items()})
-        heard = curriculum.hear(s.curriculum_state, s.task, found)
+        heard = curriculum.hear(s.curriculum_state, s.task, s.judge, found)
         s.curriculum_state = {
             **heard,
             "rounds": done + 1,

@@ -298,6 +298,9 @@ def open_session(
     check_reach(policy, engine)
     policy.support = action_space(policy, recipe.actions)
     others = {role: load_frozen(each.model, recipe, engine) for role, each in recipe.models.items()}
+    for role, each in others.items():
+        if each.note:
+            progress.note(f"{role}: {each.note}")
     optimizer = make_optimizer(policy.parameters(), recipe.weight_decay, recipe.betas)
     data = prepare(recipe, method, task, eval_task, policy, at.state.step if at else 0)
     task, eval_task = data.task, data.eval_task
