@@ -65,11 +65,11 @@ def test_a_stopped_search_goes_on_to_the_same_run(whole: tuple[Run, Notes], tmp_
     heard = Pope.hear
     calls = []
 
-    def stopping(self, state, task, rollouts):
+    def stopping(self, state, task, judge, rollouts):
         calls.append(len(rollouts))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return heard(self, state, task, rollouts)
+        return heard(self, state, task, judge, rollouts)
 
     monkeypatch.setattr(Pope, "hear", stopping)
     with pytest.raises(KeyboardInterrupt):
