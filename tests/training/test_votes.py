@@ -55,7 +55,7 @@ def test_patience_ends_a_run_and_the_best_checkpoint_stays(tmp_path):
     keys = {"best": "-truncated", "patience": 2}  # no evaluation beats the first by being cut off less
     run = hone.train(
         {**SMALL, "steps": 8, "max_completion_length": 40}, out=tmp_path / "run", checkpoint=keys,
-        eval={**SMALL["eval"], "every": 1, "before": True},
+        eval={**SMALL["eval"], "samples_during": 2, "every": 1, "before": True},
     )  # fmt: skip
     summary = json.loads((run.path / "summary.json").read_text())
     best = summary["best"]["step"]
@@ -63,9 +63,12 @@ def test_patience_ends_a_run_and_the_best_checkpoint_stays(tmp_path):
     assert summary["step"] == best + 2 < 8
     assert best in checkpoint.steps(run.path / "checkpoints")
     assert [e["event"] for e in run.events() if e["event"] == "stopped_early"] == ["stopped_early"]
+    last = [json.loads(row) for row in (run.path / "samples.jsonl").read_text().splitlines()][-1]
+    assert (last["split"], last["step"]) == ("test", summary["step"])  # its last evaluation is a whole one
+    assert run.evals()[-1]["samples"] == run.evals()[0]["samples"]
     assert hone.train(
         {**SMALL, "steps": 8, "max_completion_length": 40}, out=tmp_path / "run", checkpoint=keys,
-        eval={**SMALL["eval"], "every": 1, "before": True}, resume=True,
+        eval={**SMALL["eval"], "samples_during": 2, "every": 1, "before": True}, resume=True,
     ).metrics() == run.metrics()  # fmt: skip
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from hone.compute.ledger import Ledger
-from hone.core.errors import TaskError
+from hone.core.errors import RecipeError, TaskError
 from hone.core.noise import NoiseKey
 from hone.core.problem import Split, Task, Verdict
+from hone.core.recipe import Recipe
 from hone.core.sampling import Engine, SamplingParams
 from hone.core.stages import Episode, Judge, Request
 from hone.core.trajectory import Trajectory
@@ -84,6 +85,23 @@ def evaluate(
     line = summarise(judge, trajectories, verdicts, problems, samples, ks, seed)
     judged = [replace(t, verdict=v) for t, v in zip(trajectories, verdicts, strict=True)]
     return Evaluation({"task": task.name, "split": split, **line}, judged)
+
+
+def fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
+    """The recipe with `eval.problems` lowered to what the held-out split has, and a sentence that says so.
+
+    Raises RecipeError if the split is empty.
+    """
+    size = task.size("test")
+    if size is None or size >= recipe.eval.problems:
+        return recipe, ""
+    if size == 0:
+        raise RecipeError(
+            f"`{task.name}` has no held-out problems.", "Give it more problems, or a test file."
+        )
+    settings = recipe.eval.model_copy(update={"problems": size})
+    words = f"the held-out split of {task.name} has {size} problems, so `eval.problems` is {size}"
+    return recipe.model_copy(update={"eval": settings}), words
 
 
 def summarise(

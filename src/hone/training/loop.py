@@ -86,7 +86,7 @@ def gather(s: Session, step: int, context: StepContext) -> Batch:
 def measure(s: Session) -> None:
     """Evaluate on the held-out split and record it; the samples kept are of the same problems every time."""
     settings = s.recipe.eval
-    ends = s.step == 0 or s.done
+    ends = s.step == 0 or s.may_end
     params = s.params
     if settings.temperature is not None:
         params = replace(params, temperature=settings.temperature)

@@ -34,6 +34,7 @@ from hone.training.charging import costs_of
 from hone.training.context import PolicyRole, StepContext
 from hone.training.data import Data, prepare
 from hone.training.early_judge import EarlyJudge
+from hone.training.evaluate import fit_evaluation
 from hone.training.folder import RunFolder
 from hone.training.frozen import Frozen, load_frozen
 from hone.training.guards.self_test import check_reach
@@ -122,8 +123,17 @@ class Session:
     @property
     def stopped_early(self) -> bool:
         """Whether `checkpoint.patience` evaluations in a row were no better than the best."""
+        return self._out_of_patience(0)
+
+    @property
+    def may_end(self) -> bool:
+        """Whether the evaluation that is due may be the last: steps are done, or it ends the run if it is no better."""
+        return self.done or self._out_of_patience(1)
+
+    def _out_of_patience(self, more: int) -> bool:
+        """Whether patience is used up by `more` further evaluations that are no better."""
         patience = self.recipe.checkpoint.patience
-        return bool(patience) and self.best is not None and self.best.worse >= patience
+        return bool(patience) and self.best is not None and self.best.worse + more >= patience
 
     def _done_after(self, step: int) -> bool:
         budget = self.recipe.max_sampled_tokens
@@ -306,7 +316,7 @@ def open_session(
     task, eval_task = data.task, data.eval_task
     for text in data.notes:
         progress.note(text)
-    recipe, note = _fit_evaluation(recipe, eval_task)
+    recipe, note = fit_evaluation(recipe, eval_task)
     if note:
         progress.note(note)
     judge = build_judge(task, reward or recipe.reward)
@@ -379,20 +389,3 @@ def _tokens_of_a_pass(recipe: Recipe) -> int:
     """About how many tokens a forward pass of training stores."""
     step = recipe.problems_per_step * recipe.num_generations * recipe.max_completion_length
     return min(int(recipe.max_tokens_per_microbatch), step // recipe.minibatches)
-
-
-def _fit_evaluation(recipe: Recipe, task: Task) -> tuple[Recipe, str]:
-    """The recipe with `eval.problems` lowered to what the held-out split has, and a sentence that says so.
-
-    Raises RecipeError if the split is empty.
-    """
-    size = task.size("test")
-    if size is None or size >= recipe.eval.problems:
-        return recipe, ""
-    if size == 0:
-        raise RecipeError(
-            f"`{task.name}` has no held-out problems.", "Give it more problems, or a test file."
-        )
-    settings = recipe.eval.model_copy(update={"problems": size})
-    words = f"the held-out split of {task.name} has {size} problems, so `eval.problems` is {size}"
-    return recipe.model_copy(update={"eval": settings}), words
