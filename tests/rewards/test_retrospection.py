@@ -88,7 +88,7 @@ LIVED = [
 
 
 def said(reflector, attempts=LIVED, number: int = 1, **options: object) -> list[list[str]]:
-    return asyncio.run(reflector(attempts, ("L", "R"), number, context(**options)))
+    return asyncio.run(reflector(attempts, ("L", "R"), number, context(**options))).texts
 
 
 def test_an_oracle_is_right_as_often_as_it_says():
@@ -150,6 +150,11 @@ def test_what_is_no_decision_of_its_own_is_refused():
         ({"feedbacks": 0}, "feedbacks"),
         ({"reflector": "orakle"}, "reflector"),
         ({"feedback_tokens": 0}, "feedback_tokens"),
+        ({"reflector": "endpoint"}, "endpoint"),
+        ({"reflector": "endpoint", "endpoint": "localhost:8000", "endpoint_model": "m"}, "endpoint"),
+        ({"reflector": "endpoint", "endpoint": "http://localhost:8000/v1"}, "endpoint_model"),
+        ({"endpoint": "http://localhost:8000/v1"}, "endpoint"),
+        ({"endpoint_model": "m"}, "endpoint_model"),
     ],
 )
 def test_wrong_options_are_refused_by_name(options, key):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -34,6 +34,17 @@ class Lived:
     advice: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Said:
+    """Pieces of feedback for each decision, attempt after attempt, and readings of what they cost.
+
+    Empty texts say nothing, and a decision may have fewer pieces than were asked for.
+    """
+
+    texts: list[list[str]]
+    readings: Mapping[str, float] = field(default_factory=dict)
+
+
 class Reflector(Protocol):
     """Writes feedback in hindsight: `+a` (do a), `-a` (do not), or any text that the policy understands."""
 
@@ -44,8 +55,8 @@ class Reflector(Protocol):
 
     async def __call__(
         self, attempts: Sequence[Lived], actions: Sequence[str], number: int, context: Context
-    ) -> list[list[str]]:
-        """`number` pieces of feedback for each decision, attempt after attempt; empty texts say nothing."""
+    ) -> Said:
+        """`number` pieces of feedback for each decision."""
         ...
 
 
@@ -61,7 +72,7 @@ class Oracle:
 
     async def __call__(
         self, attempts: Sequence[Lived], actions: Sequence[str], number: int, context: Context
-    ) -> list[list[str]]:
+    ) -> Said:
         """`+a` for every decision."""
         best = [a for lived in attempts for a in lived.advice]
         noise = replace(context.noise, purpose="reflector").child(0)
@@ -74,7 +85,7 @@ class Oracle:
                 for chance, pick in drawn[:, t]
             ]
             out.append([f"+{a}" for a in wrong])
-        return out
+        return Said(out)
 
 
 @dataclass(frozen=True)
@@ -90,10 +101,10 @@ class Learned:
 
     async def __call__(
         self, attempts: Sequence[Lived], actions: Sequence[str], number: int, context: Context
-    ) -> list[list[str]]:
+    ) -> Said:
         """`+a` for every decision, the same `number` times."""
         named = hindsight(attempts, actions)
-        return [[text] * number if text else [] for text in named]
+        return Said([[text] * number if text else [] for text in named])
 
 
 def hindsight(attempts: Sequence[Lived], actions: Sequence[str]) -> list[str]:
@@ -147,7 +158,7 @@ class Model:
 
     async def __call__(
         self, attempts: Sequence[Lived], actions: Sequence[str], number: int, context: Context
-    ) -> list[list[str]]:
+    ) -> Said:
         """What it says of each decision, `number` times."""
         model = context.role(self.role)
         params = SamplingParams(self.tokens, context.params.temperature, stop=("\n",))
@@ -157,10 +168,20 @@ class Model:
             prompt = Segment(model.encode(asked(lived, t, self.instruction)), "prompt")
             answers = await model.sample(prompt, number, params, key)
             texts = [model.decode(answer.segment.tokens) for answer in answers]
-            return [text.split("\n")[0].strip() for text in texts]
+            return [first_line(text) for text in texts]
 
-        places = [(lived, t) for lived in attempts for t in range(len(lived.states))]
-        return await context.together([one(lived, t, noise.child(i)) for i, (lived, t) in enumerate(places)])
+        asking = [one(lived, t, noise.child(i)) for i, (lived, t) in enumerate(decisions(attempts))]
+        return Said(await context.together(asking))
+
+
+def decisions(attempts: Sequence[Lived]) -> list[tuple[Lived, int]]:
+    """Every decision, as an attempt and its place there."""
+    return [(lived, t) for lived in attempts for t in range(len(lived.states))]
+
+
+def first_line(text: str) -> str:
+    """The part of an answer that is feedback."""
+    return text.strip().split("\n")[0].strip()
 
 
 def asked(lived: Lived, t: int, instruction: str) -> Prompt:

@@ -13,13 +13,14 @@ from hone.core.lazy import torch
 from hone.core.options import require, require_choice
 from hone.core.stages import Context
 from hone.core.trajectory import Segment, Trajectory
+from hone.rewards.endpoints import Endpoint
 from hone.rewards.in_context import log_ratios
 from hone.rewards.reflectors import Learned, Lived, Model, Oracle, Reflector, check_advice
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-_REFLECTORS = ("oracle", "learned", "model")
+_REFLECTORS = ("oracle", "learned", "model", "endpoint")
 
 
 @dataclass(frozen=True)
@@ -27,15 +28,17 @@ class Retrospection:
     """Writes `targets`: π^{1−α} π'^α, where π' is the policy on the same prompt with feedback in it.
 
     `reflector` is `oracle` (the environment's best action, right with probability `accuracy`), `learned` (a hindsight
-    classifier of the step's attempts) or `model` (a language model in the role `reflector_role`: the policy, or one
-    of `models`; it is asked with the `instruction`, if any, and answers in `feedback_tokens`).
+    classifier of the step's attempts), `model` (a language model in the role `reflector_role`: the policy, or one of
+    `models`) or `endpoint` (the chat model `endpoint_model` at the URL `endpoint`, with the key in the environment's
+    HONE_ENDPOINT_KEY, if any). The latter two are asked with the `instruction`, if any, and answer in
+    `feedback_tokens`.
     `feedbacks` pieces a decision are averaged. `alpha` in (0, 1] is the trust region. `reader` is the role that reads
     feedback: the policy, or a frozen model of `models`, whose own ratio with and without feedback is then taken.
 
     Needs `episode: {name: turns, form: state}`: a decision is an action after a prompt of its own.
     """
 
-    reflector: Literal["oracle", "learned", "model"] = "oracle"
+    reflector: Literal["oracle", "learned", "model", "endpoint"] = "oracle"
     accuracy: float = 1.0
     feedbacks: int = 1
     alpha: float = 0.5
@@ -43,6 +46,8 @@ class Retrospection:
     reflector_role: str = "policy"
     instruction: str = ""
     feedback_tokens: int = 2
+    endpoint: str = ""
+    endpoint_model: str = ""
 
     needs: ClassVar[frozenset[str]] = frozenset()
     gives: ClassVar[frozenset[str]] = frozenset({"targets"})
@@ -53,6 +58,13 @@ class Retrospection:
         require("feedbacks", self.feedbacks, self.feedbacks >= 1, "at least 1")
         require("alpha", self.alpha, 0 < self.alpha <= 1, "above 0 and at most 1")
         require("feedback_tokens", self.feedback_tokens, self.feedback_tokens >= 1, "at least 1")
+        asks = self.reflector == "endpoint"
+        good = self.endpoint.startswith(("http://", "https://")) if asks else not self.endpoint
+        require(
+            "endpoint", self.endpoint, good, "a URL with `reflector: endpoint`, and is for that one alone"
+        )
+        rule = "the model's name with `reflector: endpoint`, and is for that one alone"
+        require("endpoint_model", self.endpoint_model, bool(self.endpoint_model) == asks, rule)
 
     def formula(self) -> str:
         """The target in plain text."""
@@ -73,7 +85,8 @@ class Retrospection:
             world = task.start(first.problem)
             actions = world.actions
             lived.append(_relived(world, first, len(members), reflector.privileged))
-        said = await reflector(lived, actions, self.feedbacks, context)
+        spoken = await reflector(lived, actions, self.feedbacks, context)
+        said = spoken.texts
         order = [i for members in attempts for i in members]
         states = [state for each in lived for state in each.states]
         prompts = [batch.trajectories[i].segments[0] for i in order]
@@ -89,6 +102,7 @@ class Retrospection:
             "retrospection/heard": heard / max(1, len(said)),
             "retrospection/log_z": float(gap),
             "retrospection/target_kl": float(moved),
+            **{f"retrospection/{name}": value for name, value in spoken.readings.items()},
         }
         return replace(batch, targets=targets[place], readings={**batch.readings, **readings})
 
@@ -97,6 +111,8 @@ class Retrospection:
             return Oracle(self.accuracy)
         if self.reflector == "learned":
             return Learned()
+        if self.reflector == "endpoint":
+            return Endpoint(self.endpoint, self.endpoint_model, self.instruction, self.feedback_tokens)
         return Model(self.instruction, self.feedback_tokens, self.reflector_role)
 
     async def _ratios(

@@ -18,7 +18,7 @@ def main() -> None:
     words.add_argument(
         "--workers", type=int, default=1, help="processes of one thread (default: %(default)s)"
     )
-    words.add_argument("--only", default="", help="run cells with this in their keys, such as `maxrl-16/`")
+    words.add_argument("--only", default="", help="run cells with this in their keys: `--only=-16/`")
     words.add_argument("--out", type=Path, default=OUT, help="folder of results (default: %(default)s)")
     chosen = words.parse_args()
     for study in [harness.load(name) for name in chosen.ids or harness.ids()]:

@@ -64,10 +64,16 @@ class Study:
     curves: Callable[[Results], list[dict[str, Any]]] | None = None
 
     def digest(self, cell: Cell) -> str:
-        """A hash of what the study's files say, comments and layout aside, and of the cell's settings."""
-        parts = [ast.unparse(ast.parse(Path(source).read_text(encoding="utf-8"))) for source in self.sources]
+        """A hash of what the study's files say (code without comments and layout) and of the cell's settings."""
+        parts = [_said(Path(source)) for source in self.sources]
         parts.append(json.dumps([cell.name, cell.seed, dict(cell.settings)], sort_keys=True))
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+
+
+def _said(source: Path) -> str:
+    """The text of a file that is no Python, such as a recipe; the code of one that is."""
+    text = source.read_text(encoding="utf-8")
+    return ast.unparse(ast.parse(text)) if source.suffix == ".py" else text
 
 
 def ids() -> list[str]:
