@@ -78,6 +78,7 @@ def test_queries_are_turned_and_keys_and_values_stored(rep: int, norms: bool, ro
     cos, sin = angle.cos().repeat(1, 2), torch.cat([-angle.sin(), angle.sin()], 1)
     positions, where = torch.tensor([3, 0, 9, 9, 1]), torch.tensor([3, 0, 2, 1, 3])
     keys, values = np.zeros((2, 7, num_kv, places, dim), np.float32)
+    slots = np.array([6, 1, 0, 4, 3])
     # Two groups of at most three rows, [prefix, head, member, rep, dim].
     order = torch.tensor([4, 0, 2, 1, 3])
     at = (order // 3 * (num_kv * 3 * rep) + order % 3 * rep) * dim
@@ -85,7 +86,7 @@ def test_queries_are_turned_and_keys_and_values_stored(rep: int, norms: bool, ro
     kernels.turn_and_store(
         heads.clone().numpy(), weights.numpy(), EPS,
         *(t[:, : dim if rotates else 0].contiguous().numpy() for t in (cos, sin)),
-        positions.numpy(), where.numpy(), keys, values, at.numpy(), np.full(rows, 3 * rep * dim),
+        positions.numpy(), slots, where.numpy(), keys, values, at.numpy(), np.full(rows, 3 * rep * dim),
         np.float32(0.5), queries,
     )  # fmt: skip
     x = heads[:, :turned].double()
@@ -98,15 +99,16 @@ def test_queries_are_turned_and_keys_and_values_stored(rep: int, norms: bool, ro
     for row in range(rows):
         cell = int(order[row])
         close(got[cell // 3, :, cell % 3].reshape(-1, dim), 0.5 * x[row, : num_kv * rep])
-        close(keys[row, :, where[row]], x[row, num_kv * rep :])
-        close(values[row, :, where[row]], heads[row, turned:])
+        close(keys[slots[row], :, where[row]], x[row, num_kv * rep :])
+        close(values[slots[row], :, where[row]], heads[row, turned:])
     assert np.count_nonzero(keys) == keys[0, :, 0].size * rows
 
 
 def test_the_own_part_merges_with_the_prefix_exactly() -> None:
     rows, num_kv, rep, dim, places = 6, 2, 2, 16, 9
     q = torch.randn(rows, num_kv, rep, dim)
-    keys, values = torch.randn(2, rows, num_kv, places, dim)
+    keys, values = torch.randn(2, rows + 2, num_kv, places, dim)
+    slots = np.array([5, 7, 0, 2, 1, 4])
     prefix_keys, prefix_values = torch.randn(2, num_kv, 5, dim)
     used = torch.tensor([1, 9, 4, 2, 7, 3])
     scores = q.double() @ prefix_keys.double().transpose(-1, -2)
@@ -114,11 +116,20 @@ def test_the_own_part_merges_with_the_prefix_exactly() -> None:
     out = np.empty((rows, num_kv * rep, dim), np.float32)
     flat = [x.float().reshape(-1).numpy() for x in (q, shared, lse)]
     at = np.arange(rows) * (num_kv * rep * dim)
-    arguments = *flat, at, np.full(rows, rep * dim), keys.numpy(), values.numpy(), (used - 1).numpy(), out
+    arguments = (
+        *flat,
+        at,
+        np.full(rows, rep * dim),
+        keys.numpy(),
+        values.numpy(),
+        slots,
+        (used - 1).numpy(),
+        out,
+    )
     on_any_threads(lambda: kernels.merge_own(*arguments), out)
     for row in range(rows):
-        k = torch.cat([prefix_keys, keys[row, :, : used[row]]], 1).double()
-        v = torch.cat([prefix_values, values[row, :, : used[row]]], 1).double()
+        k = torch.cat([prefix_keys, keys[slots[row], :, : used[row]]], 1).double()
+        v = torch.cat([prefix_values, values[slots[row], :, : used[row]]], 1).double()
         want = (q[row].double() @ k.transpose(-1, -2)).softmax(-1) @ v
         close(out[row], want.reshape(-1, dim))
 

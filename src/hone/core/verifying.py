@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard
 
 from hone.core.problem import Problem, Verdict
 
@@ -28,7 +28,6 @@ class Verifies(Protocol):
         ...
 
 
-@runtime_checkable
 class VerifiesMany(Protocol):
     """A verifier that judges in workers, and so many texts side by side."""
 
@@ -39,10 +38,15 @@ class VerifiesMany(Protocol):
         ...
 
 
+def judges_many(verifier: Verifies) -> TypeGuard[VerifiesMany]:
+    """Whether `verifier` judges in workers. Asked for every rollout, so it is no `isinstance` of a protocol."""
+    return hasattr(verifier, "verify_all")
+
+
 async def verify_all(
     verifier: Verifies, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]
 ) -> list[Verdict]:
     """One verdict for each of `texts[R]`, attempts at `problems[R]`, in their order."""
-    if isinstance(verifier, VerifiesMany):
+    if judges_many(verifier):
         return await verifier.verify_all(problems, texts, trainer_state)
     return [verifier.verify(p, t) for p, t in zip(problems, texts, strict=True)]

@@ -1,6 +1,7 @@
 """Decode steps by compiled kernels, on a CPU in float32: ten launches a layer, each row attending to its own length.
 
-What lies between two matrix products is one kernel. Buffers are made when the batch changes.
+What lies between two matrix products is one kernel. Rows keep their slots for good, so that nothing is copied when
+others end; the plan for prefixes is made anew only when rollouts come, or half of those that it was made for are gone.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from hone.core.sampling import SamplingParams
 from hone.engines.attention import BlockQueries, PrefixBlock, PrefixPlan, plan_prefixes
 from hone.engines.cache import CACHE_SHARE, SuffixCache, memory_bytes
 from hone.engines.native_model import NativeModel
-from hone.engines.plain_steps import PlainSteps
+from hone.engines.plain_steps import NEW
 from hone.engines.products import Linear, make_linears
+from hone.engines.sampler import draw, settings
 from hone.kernels import layers_numba as kernels
 from hone.kernels import numba_jit
 
@@ -29,15 +31,25 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 _NOTHING = np.empty((0, 0), np.float32)
+PLANNED = 0.5  # the least share of the rows that a plan was made for that it is kept for
 _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
 
 
 class Buffer:
     """A tensor with the array that is the same memory."""
 
-    def __init__(self, *shape: int) -> None:
-        self.tensor = torch.zeros(shape)
-        self.array: Floats = self.tensor.numpy()
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor = tensor
+        self.array: Floats = tensor.numpy()
+
+    def first(self, rows: int) -> Buffer:
+        """The first rows of it."""
+        return Buffer(self.tensor[:rows])
+
+
+def zeros(*shape: int) -> Buffer:
+    """A new buffer."""
+    return Buffer(torch.zeros(shape))
 
 
 @dataclass(frozen=True)
@@ -57,12 +69,12 @@ class Frame:
     def __init__(self, model: NativeModel, plan: PrefixPlan, rows: int) -> None:
         heads, num_kv, dim = model.num_heads, model.num_kv, model.head_dim
         width, inner = model.model.config.hidden_size, model.layers[0].down.shape[1]
-        self.x, self.normed = Buffer(rows, width), Buffer(rows, width)
-        self.attended, self.gated = Buffer(rows, heads * dim), Buffer(rows, inner)
-        self.attended_heads = self.attended.array.reshape(rows, heads, dim)
+        self._heads = heads, dim
+        self.planned = rows
+        self._buffers = [zeros(rows, size) for size in (width, width, heads * dim, inner)]
         cells = sum(len(part.grid) for part in plan.parts)
-        self.queries, self.shared = Buffer(cells * heads * dim), Buffer(cells * heads * dim)
-        self.lse = Buffer(cells * heads)
+        self.queries, self.shared = zeros(cells * heads * dim), zeros(cells * heads * dim)
+        self.lse = zeros(cells * heads)
         at, stride = np.empty((2, cells), np.int64)
         self.parts: list[_Part] = []
         start = 0
@@ -82,6 +94,13 @@ class Frame:
             start += size
         cell_of = slice(rows) if plan.places is None else plan.places.numpy()
         self.at, self.stride = at[cell_of], stride[cell_of]
+        self.keep(np.arange(rows))
+
+    def keep(self, rows: Ints) -> None:
+        """From here on row i is what row `rows[i]` was; the others are gone, and what is computed for them is waste."""
+        self.at, self.stride = self.at[rows], self.stride[rows]
+        self.x, self.normed, self.attended, self.gated = (b.first(len(rows)) for b in self._buffers)
+        self.attended_heads = self.attended.array.reshape(len(rows), *self._heads)
 
 
 @dataclass(frozen=True)
@@ -103,7 +122,7 @@ class CompiledSteps:
 
     def __init__(self, model: NativeModel, cache: SuffixCache, params: Sequence[SamplingParams]) -> None:
         self._model = model
-        self._plain = PlainSteps(model, cache, params)
+        self._table = settings(params, model.device)
         self._truncates = any(p.truncates for p in params)
         self._temperatures = np.array([p.temperature for p in params], np.float32)
         self._scale = np.float32(model.scale)
@@ -117,6 +136,8 @@ class CompiledSteps:
             model.products = make_linears(model.matrices(), budget)
         self._head = model.products[-1]
         self._layers = [self._layer(index, cache.tensor[index]) for index in range(model.num_layers)]
+        self._slots: Ints = np.arange(cache.tensor.shape[2])  # of each row
+        self._frame: Frame | None = None
         numba_jit.use_torch_threads()
 
     def _layer(self, index: int, cache: Float[Tensor, "2 slots Hkv T D"]) -> _Layer:
@@ -136,20 +157,30 @@ class CompiledSteps:
             linears=model.products[4 * index : 4 * index + 4],
         )  # fmt: skip
 
-    def arrange(self, found: Sequence[tuple[PrefixBlock, int]], kinds: npt.NDArray[np.int64]) -> None:
-        """Make buffers for a batch that has changed."""
-        if self._truncates:
-            self._plain.arrange(found, kinds)
+    def arrange(
+        self,
+        found: Sequence[tuple[PrefixBlock, int]],
+        kinds: npt.NDArray[np.int64],
+        was: npt.NDArray[np.int64],
+    ) -> None:
+        """Keep the rows that are left, and plan for them where that saves more than it costs."""
+        rows, new = len(was), was == NEW
+        self._slots = np.where(new, self._slots[:rows], self._slots[was])
+        self._row_settings = self._table.rows(kinds)
         self._row_temperatures = self._temperatures[kinds]
-        self._prefix_lengths = np.array([block.lengths[index] for block, index in found])
-        self._frame = Frame(self._model, plan_prefixes(found, self._model.device), len(found))
+        if self._frame is None or new.any() or rows < PLANNED * self._frame.planned:
+            self._prefix_lengths = np.array([block.lengths[index] for block, index in found])
+            self._frame = Frame(self._model, plan_prefixes(found, self._model.device), rows)
+        else:
+            self._prefix_lengths = self._prefix_lengths[was]
+            self._frame.keep(was)
 
     def draw(
         self, hidden: Float[Tensor, "rows width"], noise: npt.NDArray[np.float64]
     ) -> tuple[Int[Tensor, "rows"], Float[Tensor, "rows"]]:
-        """Tokens and their logprobs, of last hidden states; by the plain sampler where some row excludes tokens."""
+        """Tokens and their logprobs, of last hidden states; by torch where some row excludes tokens."""
         if self._truncates:
-            return self._plain.draw(hidden, noise)
+            return draw(self._model.logits(hidden), torch.from_numpy(noise), self._row_settings)
         tokens, logprobs = torch.empty(len(noise), dtype=torch.int64), torch.empty(len(noise))
         kernels.draw(
             self._head(hidden).numpy(), noise, self._row_temperatures, tokens.numpy(), logprobs.numpy()
@@ -158,7 +189,8 @@ class CompiledSteps:
 
     def decode(self, tokens: Int[Tensor, "rows"], written: Ints) -> Float[Tensor, "rows width"]:
         """Hidden states after `tokens`."""
-        f, eps = self._frame, self._eps
+        assert self._frame is not None  # the batch was arranged
+        f, eps, slots = self._frame, self._eps, self._slots
         normed = f.normed.tensor
         positions = self._prefix_lengths + written
         torch.index_select(self._embedding, 0, tokens, out=f.x.tensor)
@@ -168,7 +200,7 @@ class CompiledSteps:
             kernels.add_and_norm(f.x.array, added, layer.before_attention, eps, f.normed.array)
             heads = qkv(normed).numpy().reshape(self._heads)
             kernels.turn_and_store(
-                heads, layer.head_norms, eps, layer.cos, layer.sin, positions, written,
+                heads, layer.head_norms, eps, layer.cos, layer.sin, positions, slots, written,
                 layer.keys, layer.values, f.at, f.stride, self._scale, f.queries.array,
             )  # fmt: skip
             for part in f.parts:
@@ -178,7 +210,7 @@ class CompiledSteps:
                 part.lse.copy_(lse)
             kernels.merge_own(
                 f.queries.array, f.shared.array, f.lse.array, f.at, f.stride,
-                layer.keys, layer.values, written, f.attended_heads,
+                layer.keys, layer.values, slots, written, f.attended_heads,
             )  # fmt: skip
             added = out(f.attended.tensor).numpy()
             kernels.add_and_norm(f.x.array, added, layer.before_mlp, eps, f.normed.array)

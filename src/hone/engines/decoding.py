@@ -18,9 +18,9 @@ from hone.core.errors import EngineError
 from hone.core.noise import uniforms
 from hone.core.sampling import SampleRequest, SamplingParams
 from hone.engines.attention import PrefixBlock, length_buckets
-from hone.engines.cache import PrefixStore, SuffixCache
+from hone.engines.cache import PrefixStore
 from hone.engines.native_model import NativeModel
-from hone.engines.plain_steps import Steps
+from hone.engines.plain_steps import NEW, Steps
 from hone.engines.prefix_pool import PrefixPool
 from hone.engines.stops import Stops
 
@@ -118,7 +118,7 @@ def plan_work(requests: Sequence[SampleRequest], chunk: int) -> Work:
 
 
 class Decoding:
-    """The live rollouts of one call. Row i of the batch is slot i of the suffix cache; rows have no gaps."""
+    """The live rollouts of one call, one a row of the batch; rows have no gaps."""
 
     def __init__(
         self,
@@ -126,14 +126,13 @@ class Decoding:
         steps: Steps,
         stops: Stops,
         store: PrefixStore,
-        suffixes: SuffixCache,
         work: Work,
         slots: int,
         chunk: int,
         look: Look,
     ) -> None:
         self._model, self._steps, self._stops = model, steps, stops
-        self._store, self._suffixes = store, suffixes
+        self._store = store
         self._work, self._slots, self._chunk, self._look = work, slots, chunk, look
         self._admitted = 0  # rollouts that have had a slot
         self._rollouts = np.empty(0, np.int64)  # of each row
@@ -141,7 +140,8 @@ class Decoding:
 
     def run(self) -> None:
         """Sample every rollout to its end. Raises EngineError if logits are not finite."""
-        hidden = self._admit(np.arange(min(self._slots, len(self._work.prefixes))))
+        first = min(self._slots, len(self._work.prefixes))
+        hidden = self._admit(np.arange(first), np.full(first, NEW))
         while len(self._rollouts):
             tokens, ended = self._sample(hidden)
             self._look(self._rollouts[ended])
@@ -184,15 +184,13 @@ class Decoding:
         free = np.flatnonzero(ended)
         taken, left = np.split(free, [min(len(free), len(self._work.prefixes) - self._admitted)])
         size = len(ended) - len(left)
-        target = left[left < size]
-        source = size + np.flatnonzero(~ended[size:])
         order = np.arange(size)
-        order[target] = source
-        if len(target):
-            self._suffixes.move(source, target, int(self._work.lengths[self._rollouts].max()))
+        order[left[left < size]] = size + np.flatnonzero(~ended[size:])
         self._rollouts = self._rollouts[order]
         self._found = [self._found[i] for i in order]
-        fresh = self._admit(taken)
+        was = order.copy()
+        was[taken] = NEW
+        fresh = self._admit(taken, was)
         if len(taken) == size:
             return fresh
         written = self._work.lengths[self._rollouts] - 1
@@ -202,8 +200,10 @@ class Decoding:
             hidden[torch.from_numpy(taken).to(hidden.device)] = fresh
         return hidden
 
-    def _admit(self, rows: npt.NDArray[np.int64]) -> Float[torch.Tensor, "new width"]:
-        """Put the next waiting rollouts into `rows`, and plan for the batch as it then is.
+    def _admit(
+        self, rows: npt.NDArray[np.int64], was: npt.NDArray[np.int64]
+    ) -> Float[torch.Tensor, "new width"]:
+        """Put the next waiting rollouts into `rows`, and arrange the batch, whose row i has been row `was[i]`.
 
         Returns the last hidden states of the new rows' prefixes.
         """
@@ -220,7 +220,7 @@ class Decoding:
             self._rollouts[row] = self._admitted
             self._admitted += 1
         if len(self._rollouts):
-            self._steps.arrange(self._found, work.kinds[self._rollouts])
+            self._steps.arrange(self._found, work.kinds[self._rollouts], was)
         return torch.stack(hidden) if hidden else torch.empty(0)
 
     def _prefill(self) -> None:

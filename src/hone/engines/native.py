@@ -146,7 +146,7 @@ class NativeEngine(BarrierEngine):
         shape = (model.num_layers, 2, slots, model.num_kv, work.width, model.head_dim)
         self._suffixes.ensure(shape, model.dtype, model.device)
         steps = choose_steps(model, self._suffixes, work.params)
-        Decoding(model, steps, self._stops, self._store, self._suffixes, work, slots, self._chunk, look).run()
+        Decoding(model, steps, self._stops, self._store, work, slots, self._chunk, look).run()
 
     def _completion(self, work: Work, rollout: int) -> Completion:
         """What a rollout that has ended came to."""

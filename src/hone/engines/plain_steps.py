@@ -19,11 +19,22 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
-class Steps(Protocol):
-    """What decoding does with its rows. Row i of the batch is slot i of the cache."""
+NEW = -1  # what a row has been that holds another rollout from now on
 
-    def arrange(self, found: Sequence[tuple[PrefixBlock, int]], kinds: npt.NDArray[np.int64]) -> None:
-        """From here on row i follows prefix `found[i][1]` of block `found[i][0]` under sampler setting `kinds[i]`."""
+
+class Steps(Protocol):
+    """What decoding does with its rows. Each has a slot of the cache for what it samples."""
+
+    def arrange(
+        self,
+        found: Sequence[tuple[PrefixBlock, int]],
+        kinds: npt.NDArray[np.int64],
+        was: npt.NDArray[np.int64],
+    ) -> None:
+        """From here on row i follows prefix `found[i][1]` of block `found[i][0]` under sampler setting `kinds[i]`.
+
+        It has been row `was[i]`, or is `NEW` and takes the slot of whatever row has been i.
+        """
         ...
 
     def draw(
@@ -43,14 +54,23 @@ class Steps(Protocol):
 
 
 class PlainSteps:
-    """Steps of `model` on `cache`, for rollouts sampled under `params`."""
+    """Steps of `model` on `cache`, for rollouts sampled under `params`. Row i has slot i."""
 
     def __init__(self, model: NativeModel, cache: SuffixCache, params: Sequence[SamplingParams]) -> None:
         self._model, self._cache = model, cache
         self._table = settings(params, model.device)
+        self._used = 0  # places of slots that have been written
 
-    def arrange(self, found: Sequence[tuple[PrefixBlock, int]], kinds: npt.NDArray[np.int64]) -> None:
+    def arrange(
+        self,
+        found: Sequence[tuple[PrefixBlock, int]],
+        kinds: npt.NDArray[np.int64],
+        was: npt.NDArray[np.int64],
+    ) -> None:
         """Plan for a batch that has changed."""
+        moved = np.flatnonzero((was != NEW) & (was != np.arange(len(was))))
+        if len(moved):
+            self._cache.move(was[moved], moved, self._used)
         lengths = np.array([block.lengths[index] for block, index in found])
         self._prefix_lengths = torch.from_numpy(lengths).to(self._model.device)
         self._plan = plan_prefixes(found, self._model.device)
@@ -68,7 +88,7 @@ class PlainSteps:
     ) -> Float[torch.Tensor, "rows width"]:
         """Hidden states after `tokens`."""
         place = torch.from_numpy(written).to(tokens.device)
-        used = int(written.max()) + 1
+        used = self._used = int(written.max()) + 1
         bias = None
         if written.min() + 1 < used:
             last = place.repeat_interleave(self._model.num_kv)

@@ -1,7 +1,8 @@
 """Kernels for CPUs of what lies between a decoder's matrix products, in sampling and in training, all in float32.
 
-In a decode step, row i is a rollout's new token, and slot i of the cache's `keys` and `values` `[slots, Hkv, T, D]` is
-its own. Kernels share this file because numba's store of compiled ones sees changes of a kernel's own file alone.
+In a decode step, row i is a rollout's new token, and slot `slots[i]` of the cache's `keys` and `values`
+`[slots, Hkv, T, D]` is its own. Kernels share this file because numba's store of compiled ones sees changes of a
+kernel's own file alone.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ def turn_and_store(
     cos: Floats,
     sin: Floats,
     positions: Ints,
+    slots: Ints,
     places: Ints,
     keys: Floats,
     values: Floats,
@@ -93,7 +95,7 @@ def turn_and_store(
                 start = at[row] + head // rep * stride[row] + head % rep * dim
                 out, factor = queries[start : start + dim], scale
             else:
-                out, factor = keys[row, head - num_heads, places[row]], F(1)
+                out, factor = keys[slots[row], head - num_heads, places[row]], F(1)
             if norms.shape[1]:
                 squares = F(0)
                 for i in range(dim):
@@ -110,7 +112,7 @@ def turn_and_store(
                     out[i] = first * c[i] + second * s[i]
                     out[i + half] = second * c[i + half] + first * s[i + half]
         for h in range(num_kv):
-            values[row, h, places[row]] = heads[row, num_heads + num_kv + h]
+            values[slots[row], h, places[row]] = heads[row, num_heads + num_kv + h]
 
 
 @kernel
@@ -122,6 +124,7 @@ def merge_own(
     stride: Ints,
     keys: Floats,
     values: Floats,
+    slots: Ints,
     places: Ints,
     out: Floats,
 ) -> None:
@@ -137,7 +140,7 @@ def merge_own(
     for unit in numba.prange(rows * num_kv):
         row, h = unit // num_kv, unit % num_kv
         used = places[row] + 1
-        key, value = keys[row, h], values[row, h]
+        key, value = keys[slots[row], h], values[slots[row], h]
         weights = np.empty(used, F)
         for r in range(rep):
             start = at[row] + h * stride[row] + r * dim

@@ -237,8 +237,8 @@ class TokenPolicy:
 
     def decode(self, tokens: Tokens, stop: tuple[str, ...] = ()) -> str:
         """Text of action tokens, cut before the end token and before the first stop string."""
-        ids = [int(t) for t in tokens]
-        while ids and ids[-1] in self.end_tokens:
+        ids, ends = tokens.tolist(), self.end_tokens
+        while ids and ids[-1] in ends:
             ids.pop()
         text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         cuts = [at for s in stop if (at := text.find(s)) >= 0]

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 
 from hone.core.problem import Problem, Verdict
 from hone.core.scoring import Form
-from hone.core.verifying import Verifies, VerifiesMany, verify_all
+from hone.core.verifying import Verifies, judges_many, verify_all
 
 
 class Scores(Protocol):
@@ -36,7 +36,7 @@ class TaskJudge:
     @property
     def aside(self) -> bool:
         """Whether the verifier judges in workers."""
-        return isinstance(self.verifier, VerifiesMany)
+        return judges_many(self.verifier)
 
     async def score(
         self, problems: Sequence[Problem], texts: Sequence[str], trainer_state: Mapping[str, Any]

@@ -145,6 +145,7 @@ def pose(cells: frozenset[Cell], start: Cell, goal: Cell, path: str, size: int) 
     return Problem(prompt=prompt, answer=path, task="maze", level=len(path), oracle=path, meta={"size": size})
 
 
+@lru_cache(maxsize=1024)  # a maze is read for every answer
 def read(prompt: str) -> tuple[frozenset[Cell], Cell, Cell]:
     """Open cells, start and goal of a prompt."""
     marks = {(r, c): mark for r, row in enumerate(prompt.split("\n")[:-1]) for c, mark in enumerate(row)}
