@@ -70,7 +70,7 @@ class PrefixBlock:
 
 @dataclass(frozen=True)
 class BlockQueries:
-    """Which batch rows attend to which prefixes of one block, as a padded grid over a range of its prefixes."""
+    """Which batch rows attend to which prefixes of one block, as a padded grid over some of its prefixes."""
 
     keys_values: tuple[tuple[Float[Tensor, "P Hkv L D"], Float[Tensor, "P Hkv L D"]], ...]  # of each layer
     bias: Float[Tensor, "P 1 1 L"] | None
@@ -89,7 +89,10 @@ class PrefixPlan:
 
 
 def plan_prefixes(found: Sequence[tuple[PrefixBlock, int]], device: torch.device) -> PrefixPlan:
-    """The plan for rows whose i-th follows prefix `found[i][1]` of the block `found[i][0]`."""
+    """The plan for rows whose i-th follows prefix `found[i][1]` of the block `found[i][0]`.
+
+    Groups of similar size share a grid, so that a lone row of a group that has ended is not padded to a whole one.
+    """
     members: dict[PrefixBlock, list[int]] = {}
     for row, (block, _) in enumerate(found):
         members.setdefault(block, []).append(row)
@@ -98,24 +101,42 @@ def plan_prefixes(found: Sequence[tuple[PrefixBlock, int]], device: torch.device
     parts: list[BlockQueries] = []
     cells = 0
     for block, listed in members.items():
-        rows = np.array(listed)
-        first, last = index[rows].min(), index[rows].max()
-        rows = rows[np.argsort(index[rows], kind="stable")]
-        group = index[rows] - first
-        sizes = np.bincount(group)
-        within = np.arange(len(rows)) - (np.cumsum(sizes) - sizes)[group]
-        grid = np.zeros((last - first + 1, sizes.max()), np.int64)
-        grid[group, within] = rows
-        places[rows] = cells + group * grid.shape[1] + within
-        cells += grid.size
-        span = slice(first, last + 1)
-        keys, values = block.keys_values[:, :, span].unbind(1)
-        bias = None if block.bias is None else block.bias[span]
-        pairs = tuple(zip(keys.unbind(0), values.unbind(0)))
-        parts.append(BlockQueries(pairs, bias, torch.from_numpy(grid.reshape(-1)).to(device)))
+        of_block = np.array(listed)
+        of_block = of_block[np.argsort(index[of_block], kind="stable")]
+        used, sizes = np.unique(index[of_block], return_counts=True)
+        members_of = np.split(of_block, np.cumsum(sizes)[:-1])
+        for chosen in _similar(sizes):
+            grid = np.zeros((len(chosen), sizes[chosen].max()), np.int64)
+            for line, group in enumerate(chosen):
+                rows = members_of[group]
+                grid[line, : len(rows)] = rows
+                places[rows] = cells + line * grid.shape[1] + np.arange(len(rows))
+            cells += grid.size
+            parts.append(_queries(block, used[chosen], torch.from_numpy(grid.reshape(-1)).to(device)))
     if len(parts) == 1 and np.array_equal(places, np.arange(cells)):
         return PrefixPlan(tuple(parts), None)
     return PrefixPlan(tuple(parts), torch.from_numpy(places).to(device))
+
+
+def _similar(sizes: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    """Groups by size: the largest ones are set apart wherever that saves more than `PADDING` of the grid's cells."""
+    order = np.argsort(-sizes, kind="stable")
+    cells = np.arange(len(order)) * sizes[order[0]] + np.arange(len(order), 0, -1) * sizes[order]
+    cut = int(cells.argmin())
+    if cells[cut] > (1 - PADDING) * cells[0]:
+        return [np.arange(len(sizes))]
+    large, rest = np.sort(order[:cut]), np.sort(order[cut:])
+    return [large, *(rest[some] for some in _similar(sizes[rest]))]
+
+
+def _queries(block: PrefixBlock, prefixes: npt.NDArray[np.int64], grid: Int[Tensor, "cells"]) -> BlockQueries:
+    """The part of the plan for `prefixes` of a block: neighbours are read where they are, others copied together."""
+    first, last = int(prefixes[0]), int(prefixes[-1])
+    neighbours = last - first + 1 == len(prefixes)
+    span = slice(first, last + 1) if neighbours else torch.from_numpy(prefixes).to(grid.device)
+    keys, values = block.keys_values[:, :, span].unbind(1)
+    bias = None if block.bias is None else block.bias[span]
+    return BlockQueries(tuple(zip(keys.unbind(0), values.unbind(0))), bias, grid)
 
 
 def _with_lse(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:

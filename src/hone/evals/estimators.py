@@ -3,7 +3,7 @@ replacement."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,23 +72,36 @@ def _wins_at(
     # Clusters that cannot reach the height are unrestricted: together they are one binomial.
     open_ = np.tile(_binomial(int(sizes[~tall].sum()), k, odds), (len(nodes), 1))
     won = np.zeros_like(open_)
-    for size, is_right in zip(sizes[tall], right[tall]):
-        mass = _binomial(int(size), k, odds)[: height + 1]
-        kernel = np.tile(mass, (len(nodes), 1))
-        kernel[:, height] *= nodes
-        won = _multiply(won, kernel)
+    order = np.argsort(right[tall], kind="stable")  # until the first correct one, nothing is won
+    for size, is_right in zip(sizes[tall][order], right[tall][order]):
+        mass = _binomial(int(size), k, odds)
+        lower, reaching = _shifted(mass[:height], k), mass[height] * nodes[:, None]
         if is_right:
-            won[:, height:] += open_[:, : k + 1 - height] * mass[height]
-        open_ = _multiply(open_, kernel)
+            more = np.zeros_like(open_)
+            more[:, height:] = open_[:, : k + 1 - height] * mass[height]
+            won = _multiply(won, lower, reaching, height) + more
+        open_ = _multiply(open_, lower, reaching, height)
     return float(weights @ won[:, k])
 
 
-def _multiply(table: Floats, kernel: Floats) -> Floats:
-    """Row by row, the product of two polynomials, cut off at the degree of `table`."""
-    out = np.zeros_like(table)
-    for power in range(kernel.shape[1]):
-        out[:, power:] += table[:, : table.shape[1] - power] * kernel[:, power : power + 1]
+def _multiply(table: Floats, lower: Floats, reaching: Floats, height: int) -> Floats:
+    """Row by row, the product of a polynomial and of a cluster's: its `lower` powers, and `reaching[rows, 1]`."""
+    out = table @ lower
+    out[:, height:] += table[:, : table.shape[1] - height] * reaching
     return out
+
+
+def _shifted(coefficients: Floats, degree: int) -> Floats:
+    """The matrix by which a row of coefficients is multiplied with a polynomial, cut off at `degree`."""
+    padded = np.zeros(2 * degree + 1)
+    padded[degree : degree + len(coefficients)] = coefficients
+    return padded[_shifts(degree)]
+
+
+@cache
+def _shifts(degree: int) -> npt.NDArray[np.int64]:
+    """Where the entries of such a matrix lie among the coefficients, with `degree` zeros before the first."""
+    return np.arange(degree + 1) - np.arange(degree + 1)[:, None] + degree
 
 
 @cache
@@ -98,8 +111,9 @@ def _unit_interval(count: int) -> tuple[Floats, Floats]:
     return (nodes + 1) / 2, weights / 2
 
 
+@lru_cache(maxsize=4096)
 def _binomial(trials: int, upto: int, odds: float) -> Floats:
-    """P(X = 0), ..., P(X = upto) for X binomial; zeros beyond `trials`."""
+    """P(X = 0), ..., P(X = upto) for X binomial; zeros beyond `trials`. Not to be written to."""
     from scipy.special import gammaln
 
     i = np.arange(min(trials, upto) + 1)
