@@ -129,9 +129,9 @@ def test_the_budget_is_half_of_what_is_left_in_whole_steps():
 
 def test_a_cpu_keeps_its_tokens_unless_memory_forbids():
     tiny = ModelShape(4, 128, 4, 2, 32, 256, 100, True, 600_000, 4, 4, True)
-    assert plan(CPU, shape=tiny).max_tokens == 16_384
-    small = plan(dataclasses.replace(CPU, memory=GIB), shape=tiny)
-    assert 256 <= small.max_tokens < 16_384
+    assert plan(CPU, shape=tiny).max_tokens == 8_192
+    small = plan(dataclasses.replace(CPU, memory=GIB // 2), shape=tiny)
+    assert 256 <= small.max_tokens < 8_192
     assert small.max_tokens % 256 == 0
 
 

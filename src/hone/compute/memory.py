@@ -15,7 +15,8 @@ from hone.core.recipe import Recipe
 
 STEP = 256  # a resolved token budget is a multiple of it
 SHARE = 0.5  # of what the fixed parts leave, for activations; the rest is for workspaces and fragmentation
-CAP = {"cpu": 16_384, "cuda": 131_072}  # tokens beyond which a pass is no faster; on a CPU, caches decide
+# Tokens beyond which a pass is no faster. On a CPU larger arrays are given back to the system, and paged in, each time.
+CAP = {"cpu": 8_192, "cuda": 131_072}
 OPTIMIZER_BYTES = 8  # AdamW's two moments of a parameter, in float32
 LOGIT_COPIES = 5  # float32 arrays as large as a chunk of logits that its backward pass holds at once
 
