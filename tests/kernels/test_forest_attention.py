@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -125,3 +126,14 @@ def test_a_window_is_refused_rather_than_ignored():
         forest_attention.attention_interface(
             torch.nn.Module(), q, q, q, None, forest_layout=Layout(forest), sliding_window=4
         )
+
+
+def test_short_answers_of_many_lengths_take_few_calls():
+    """A call costs more than a few elements of padding, but for a length that most answers have."""
+    lengths = [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 13, 15, 18, 22, 27, 33, 40]
+    runs = [(np.arange(n), np.arange(n)) for n in lengths]
+    assert len(forest_buckets._groups(runs)) <= 5
+    assert sorted(len(q) for group in forest_buckets._groups(runs) for q, _ in group) == lengths
+    most = [(np.arange(6), np.arange(6))] * 12
+    groups = forest_buckets._groups([*runs, *most])
+    assert next(len(group) for group in groups if len(group[0][0]) == 6) == 13

@@ -6,6 +6,7 @@ answers of one length, its rows are views and nothing is gathered, scattered or 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,11 @@ from torch import Tensor
 from hone.core.forest import Forest
 
 LONG = 1024  # queries
+COMMON = 0.25  # the share of the items from which on their length has a bucket of its own
+WASTE, SLACK = (
+    0.25,
+    8,
+)  # padding that is cheaper than a call: a share of a row, and a few elements of a short one
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,15 @@ Runs = tuple[np.ndarray, np.ndarray]  # stored places of some queries and of the
 def _groups(items: list[Runs]) -> list[list[Runs]]:
     """The items of each bucket: those of similar length, but no long ones of unequal length.
 
-    Many queries are worth a call of their own, which reads them where they lie, more than they are worth a padded copy.
+    Many queries are worth a call of their own, which reads them where they lie, more than they are worth a padded copy:
+    those of a long item, and those of a length that many items have.
     """
+    lengths = [(len(q), len(k)) for q, k in items]
+    common = [length for length, count in Counter(lengths).items() if count >= COMMON * len(items)]
+    alike = [[i for i, length in enumerate(lengths) if length == each] for each in common]
+    others = [i for i, length in enumerate(lengths) if length not in common]
     out = []
-    for group in _similar([(len(q), len(k)) for q, k in items]):
+    for group in [*alike, *([others[i] for i in g] for g in _similar([lengths[i] for i in others]))]:
         chosen = [items[i] for i in group]
         if len({(len(q), len(k)) for q, k in chosen}) > 1:
             out += [[item] for item in chosen if len(item[0]) >= LONG]
@@ -114,15 +125,16 @@ def _groups(items: list[Runs]) -> list[list[Runs]]:
     return out
 
 
-def _similar(lengths: list[tuple[int, int]], waste: float = 0.25) -> list[list[int]]:
-    """Group items of (query length, key length) so that padding adds at most `waste` to either length."""
+def _similar(lengths: list[tuple[int, int]]) -> list[list[int]]:
+    """Group items of (query length, key length) so that padding adds little to either length."""
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i][1], -lengths[i][0], i))
     groups: list[list[int]] = []
     for i in order:
         if groups:
             head = lengths[groups[-1][0]]
             seen = [lengths[j][0] for j in (groups[-1][0], groups[-1][-1], i)]
-            if head[1] <= (1 + waste) * lengths[i][1] and max(seen) <= (1 + 2 * waste) * min(seen):
+            near = head[1] <= (1 + WASTE) * lengths[i][1] + SLACK
+            if near and max(seen) <= (1 + 2 * WASTE) * min(seen) + SLACK:
                 groups[-1].append(i)
                 continue
         groups.append([i])
