@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hone.recipes.load import resolve
-from hone.studies import mrt_arm, mrt_arm_world, mrt_task, mrt_task_long
+from hone.studies import mrt_arm, mrt_arm_world, mrt_task
 from hone.studies.mrt_arm_world import (
     Policies,
     State,
@@ -181,14 +181,13 @@ def test_statistics_of_two_sum_are_paired():
     assert len(mrt_task.curves(results)) == 2
 
 
-@pytest.mark.parametrize("study", [mrt_task, mrt_task_long], ids=["first", "long"])
 @pytest.mark.parametrize("arm", mrt_task.ARMS)
-def test_arms_of_two_sum_are_recipes(arm: str, study):
-    (recipe,) = resolve({**study.REINFORCED, **mrt_task.ARMS[arm], "model": "sprout"})
+def test_arms_of_two_sum_are_recipes(arm: str):
+    (recipe,) = resolve({**mrt_task.REINFORCED, **mrt_task.ARMS[arm], "model": "sprout"})
     assert recipe.max_completion_length == mrt_task.LENGTH
-    assert resolve(study.WARM)
-    assert {cell.name for cell in study.cells(True)} == set(mrt_task.ARMS)
-    assert len(study.cells(False)) == 3 * len(mrt_task.ARMS)
+    assert resolve(mrt_task.WARM)
+    assert {cell.name for cell in mrt_task.cells(True)} == set(mrt_task.ARMS)
+    assert len(mrt_task.cells(False)) == 3 * len(mrt_task.ARMS)
 
 
 def test_states_are_taken_by_rollout():
