@@ -93,3 +93,15 @@ def test_captured_steps_serve_new_weights_after_a_refresh(
     monkeypatch.undo()
     assert tokens_of(after) != before
     assert tokens_of(after) == tokens_of(NativeEngine(subject).run(MIXED))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # Triton's sampler, and the plain one
+def test_an_action_space_is_kept_to_by_replayed_steps(dtype: torch.dtype) -> None:
+    spaces = (4, 7, 9), (3, 5, 6)
+    engine = NativeEngine(on_gpu("qwen3", dtype))
+    for space in spaces * 2:
+        asked = [request("abc", n=5, max_tokens=20, path=(0,), support=space)]
+        got, want = engine.run(asked), NativeEngine(policy("qwen3", dtype)).run(asked)
+        assert {int(t) for c in chain(*got) for t in c.tokens} <= set(space)
+        if dtype == torch.float64:
+            assert tokens_of(got) == tokens_of(want)

@@ -32,6 +32,13 @@ TRUNCATED = [
     request("bcd", n=6, max_tokens=9, path=(2,), min_p=0.2, stop=("a",)),
     request("bcd", n=6, max_tokens=9, path=(3,)),
 ]
+RESTRICTED = [
+    request("abc", n=6, max_tokens=8, path=(0,), support=(4, 7, 9)),
+    request("bcd", n=4, max_tokens=6, path=(1,), support=(5, 3), temperature=0.7),
+    request("bcd", n=3, max_tokens=6, path=(2,), support=(5, 3, 8, 6), top_k=2),
+    request("cab", n=2, max_tokens=5, path=(3,), support=(6, 8), temperature=0.0),
+    request("bcd", n=4, max_tokens=9, path=(4,)),
+]
 
 
 def static(monkeypatch: pytest.MonkeyPatch, subject: Policy, **options: int) -> NativeEngine:
@@ -66,14 +73,22 @@ def test_tokens_equal_dynamic_decoding(
 def test_refills_and_looks_decide_nothing(slots: int, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = policy(dtype=torch.float64)
     engine = static(monkeypatch, subject, max_slots=slots, chunk=chunk)
-    for asked in (MIXED, MIXED[::-1], TRUNCATED):
+    for asked in (MIXED, MIXED[::-1], TRUNCATED, RESTRICTED):
         equal(engine.run(asked), NativeEngine(subject).run(asked))
 
 
 def test_refreshes_and_calls_of_any_size_follow_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = policy("qwen2", torch.float64)
     engine = static(monkeypatch, subject, chunk=3)
-    calls = [MIXED, [request("abc", n=30, max_tokens=30)], MIXED[2:3], TRUNCATED, MIXED]
+    calls = [
+        MIXED,
+        [request("abc", n=30, max_tokens=30)],
+        RESTRICTED,
+        MIXED[2:3],
+        TRUNCATED,
+        RESTRICTED[:2],
+        MIXED,
+    ]
     seen = []
     for asked in calls:
         got = engine.run(asked)
@@ -103,6 +118,25 @@ def test_memory_stays_in_place_over_refreshes_and_smaller_calls(monkeypatch: pyt
     assert batch._addresses == before
     assert not forgotten
     engine.run([request("abc", n=40, max_tokens=40)])
+    assert forgotten
+
+
+def test_calls_of_one_action_space_share_what_was_captured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another space of the same size is written where the last one lies; a captured step would read it there."""
+    subject = policy(dtype=torch.float64)
+    engine = static(monkeypatch, subject)
+    batch = engine._static
+    assert batch is not None
+    engine.run(RESTRICTED[:1])
+    forgotten: list[int] = []
+    monkeypatch.setattr(batch._replay, "forget", lambda: forgotten.append(1))
+    other = [request("abc", n=6, max_tokens=8, path=(0,), support=(3, 5, 6))]
+    for asked, allowed in ((RESTRICTED[:1], {4, 7, 9}), (other, {3, 5, 6})):
+        got = engine.run(asked)
+        assert {int(t) for c in chain(*got) for t in c.tokens} <= allowed
+        equal(got, NativeEngine(subject).run(asked))
+    assert not forgotten
+    engine.run(RESTRICTED)
     assert forgotten
 
 
@@ -149,7 +183,7 @@ class DeviceOnly(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("asked", [MIXED, TRUNCATED])
+@pytest.mark.parametrize("asked", [MIXED, TRUNCATED, RESTRICTED])
 @pytest.mark.parametrize("autocast", [None, torch.bfloat16])
 def test_a_step_touches_device_memory_alone(
     asked: list[SampleRequest], autocast: torch.dtype | None, monkeypatch: pytest.MonkeyPatch

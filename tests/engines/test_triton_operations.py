@@ -46,6 +46,21 @@ def test_tokens_and_logprobs_equal_dynamic_decoding(family: str, monkeypatch: py
         np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
 
 
+def test_an_action_space_is_kept_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = policy("llama")
+    asked = [
+        request("abc", n=3, max_tokens=4, path=(0,), support=(4, 7, 9)),
+        request("ab", n=2, max_tokens=4, path=(1,), support=(5, 3), temperature=0.0),
+        request("ab", n=2, max_tokens=4, path=(2,)),
+    ]
+    want = NativeEngine(subject).run(asked)
+    by_triton(monkeypatch)
+    got = NativeEngine(subject, chunk=2).run(asked)
+    assert tokens_of(got) == tokens_of(want)
+    for a, b in zip(chain(*got), chain(*want)):
+        np.testing.assert_allclose(a.logprobs, b.logprobs, atol=1e-5)
+
+
 def test_a_truncated_sampler_and_another_activation_stay_plain(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = policy("qwen2", hidden_act="gelu")
     asked = [request("abc", n=2, max_tokens=2, top_k=3)]

@@ -10,12 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hone.core.errors import EngineError
 from hone.engines.decoding import Prefix, Work
 from hone.engines.native_model import NativeModel
 from hone.engines.plain_operations import PlainOperations
 from hone.engines.prefix_pool import PrefixPool
 from hone.engines.replay import Replay
+from hone.engines.sampler import settings
 from hone.engines.static_state import (
     CONTEXT_STEP,
     BatchTables,
@@ -78,6 +78,7 @@ class StaticBatch:
             self._storage = torch.zeros(0, dtype=model.dtype, device=device)
             self._state = SlotState.empty(0, 0, 0, model.dtype, device)
             self._tables = BatchTables.empty(1, device)
+            self._actions = torch.zeros(0, 0, dtype=torch.int64, device=device)
         places = round_up(work.width, PLACES_STEP)
         model.prepare(round_up(max(len(p) for p in work.prefixes) + places, POSITIONS_STEP))
         self.pool.reserve(work.prefixes)
@@ -105,12 +106,18 @@ class StaticBatch:
         largest = min(max(groups.values()), slots)
         query_bytes = model.head_dim * model.dtype.itemsize
         self._tile_rows = rows_per_tile(largest, model.num_heads // model.num_kv, query_bytes)
-        if any(p.support for p in work.params):
-            raise EngineError(
-                "Decoding on a GPU does not restrict what is sampled to an action space.",
-                "Set `engine=transformers`, which does.",
-            )
-        self._truncates = any(p.truncates for p in work.params)
+        sampler = settings(work.params, device)
+        self._truncates, self._restricts = sampler.truncates, sampler.actions is not None
+        if sampler.actions is not None:
+            self._have_actions(sampler.actions)
+
+    def _have_actions(self, actions: Tensor) -> None:
+        """Keep the action spaces of a call, where the last one's lay if they are as many and as large."""
+        if self._actions.shape == actions.shape:
+            self._actions.copy_(actions)
+        else:
+            self._actions = actions
+            self._replay.forget()
 
     def forget_prefixes(self) -> None:
         """Drop computed prefixes: the weights have changed."""
@@ -126,6 +133,7 @@ class StaticBatch:
             self._noise[self._upload(rollouts)],
             self._upload(np.array([prefix.length for prefix in stored])),
             [work.params[work.kinds[i]] for i in rollouts],
+            self._upload(work.kinds[rollouts]),
         )
 
     def arrange(self, slots: npt.NDArray[np.int64], prefixes: Sequence[Prefix]) -> None:
@@ -162,6 +170,7 @@ class StaticBatch:
             slots=self._spare + 1,
             places=self._suffixes.shape[4],
             truncates=self._truncates,
+            restricts=self._restricts,
         )
         for _ in range(steps):
             self._replay(shape)
@@ -193,5 +202,6 @@ class StaticBatch:
             self._tables,
             self.pool.tensor,
             self._suffixes,
+            self._actions,
             shape,
         )

@@ -29,7 +29,8 @@ class StepShape:
     suffix: int  # bounds the rows' own tokens after the step
     slots: int  # of the suffix cache, the spare one included
     places: int  # of a slot of the suffix cache
-    truncates: bool  # whether some row's sampler excludes tokens
+    truncates: bool  # whether some row's sampler excludes tokens by how likely they are
+    restricts: bool  # whether some row has an action space
 
 
 def round_rows(rows: int) -> int:
@@ -62,6 +63,7 @@ class SlotState:
     top_k: Int[Tensor, "slots"]
     top_p: Float[Tensor, "slots"]
     min_p: Float[Tensor, "slots"]
+    kind: Int[Tensor, "slots"]  # which of the call's sampler settings these are
 
     @staticmethod
     def empty(slots: int, width: int, hidden: int, dtype: torch.dtype, device: torch.device) -> SlotState:
@@ -84,12 +86,13 @@ class SlotState:
             top_k=zeros(slots),
             top_p=zeros(slots, kind=torch.float64).fill_(1.0),
             min_p=zeros(slots, kind=torch.float64),
+            kind=zeros(slots),
         )
 
     def retire(self, slot: int) -> None:
         """Make `slot` spare."""
         self.ended[slot] = True
-        for column in (self.length, self.limit, self.prefix_length):
+        for column in (self.length, self.limit, self.prefix_length, self.kind):
             column[slot] = 0
 
     def admit(
@@ -99,8 +102,10 @@ class SlotState:
         noise: Tensor,
         prefix_length: Tensor,
         params: Sequence[SamplingParams],
+        kinds: Tensor,
     ) -> None:
-        """Put fresh rollouts into `slots`; the i-th has `noise[i]` and is sampled under `params[i]`."""
+        """Put fresh rollouts into `slots`; the i-th has `noise[i]` and is sampled under `params[i]`, the call's setting
+        number `kinds[i]`."""
 
         def column(values: list[float]) -> Tensor:
             return torch.tensor(values, dtype=torch.float64).to(slots.device)
@@ -117,6 +122,7 @@ class SlotState:
         self.top_k[slots] = column([p.top_k for p in params]).long()
         self.top_p[slots] = column([p.top_p for p in params])
         self.min_p[slots] = column([p.min_p for p in params])
+        self.kind[slots] = kinds
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,12 @@ class StepOperations(Protocol):
         ...
 
 
-def sampler_rows(state: SlotState, slots: Tensor, truncates: bool) -> RowSettings:
-    """The sampler settings of rows in `slots`."""
-    columns = [state.temperature, state.greedy, state.top_k, state.top_p, state.min_p]
-    taken = [column[slots][:, None] for column in columns]
-    return RowSettings(*taken) if truncates else RowSettings(taken[0], taken[1], None, None, None)
+def sampler_rows(state: SlotState, slots: Tensor, actions: Tensor, shape: StepShape) -> RowSettings:
+    """The sampler settings of rows in `slots`, of which those of kind k have the action space `actions[k]`."""
+    names = ("temperature", "greedy", *(("top_k", "top_p", "min_p") if shape.truncates else ()))
+    taken = {name: getattr(state, name)[slots][:, None] for name in names}
+    spaces = actions[state.kind[slots]] if shape.restricts else None
+    return RowSettings(**{"top_k": None, "top_p": None, "min_p": None, **taken}, actions=spaces)
 
 
 def forward(
@@ -95,6 +96,7 @@ def decode_step(
     tables: BatchTables,
     prefixes: Float[Tensor, "layers 2 Hkv C D"],
     suffixes: Float[Tensor, "layers 2 slots Hkv T D"],
+    actions: Int[Tensor, "kinds most"],
     shape: StepShape,
 ) -> None:
     """One more token for every row that has not ended; one that has steps along on a stray token and keeps nothing."""
@@ -104,7 +106,7 @@ def decode_step(
     drawn, chosen = ops.draw(
         model.logits(state.hidden[slots]),
         state.noise[slots, place],
-        sampler_rows(state, slots, shape.truncates),
+        sampler_rows(state, slots, actions, shape),
     )
     tokens = torch.where(ended, state.tokens[slots, place].long(), drawn)
     state.tokens[slots, place] = tokens.to(state.tokens.dtype)

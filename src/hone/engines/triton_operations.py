@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from hone.engines.native_model import NativeModel
 from hone.engines.plain_operations import PlainOperations
-from hone.engines.sampler import RowSettings
+from hone.engines.sampler import RowSettings, allowed
 from hone.engines.static_step import StepInputs
 from hone.kernels import sampling_triton
 from hone.kernels.decode_triton import decode_attention
@@ -54,4 +55,6 @@ class TritonOperations(PlainOperations):
         """Tokens and logprobs; by the plain sampler where some row excludes tokens."""
         if rows.truncates or rows.temperature is None or rows.greedy is None:
             return super().draw(logits, uniforms, rows)
+        if rows.actions is not None:
+            logits = logits.masked_fill(~allowed(rows.actions, logits.shape[-1]), -torch.inf)
         return sampling_triton.draw(logits, uniforms, rows.temperature[:, 0], rows.greedy[:, 0])
