@@ -102,9 +102,9 @@ def test_a_dry_run_judges_an_oracle_and_an_answer_and_writes_nothing(tmp_path, m
     result = call("train", *TINY, "--dry-run")
     assert result.exit_code == 0, result.output
     said = result.stdout
-    assert said.index("no scoring pass") < said.index("1 an update, each of at most 16,384 tokens")
+    assert said.index("no scoring pass") < said.index("1 an update, each of at most 8,192 tokens")
     assert (
-        said.index("16,384")
+        said.index("8,192")
         < said.index("its oracle")
         < said.index("reward 1 (ok)")
         < said.index("one sampled answer")

@@ -96,13 +96,13 @@ def test_what_is_settled_is_said_stored_and_the_same_for_every_session(tmp_path)
     heard = Heard()
     run = hone.train(TINY, steps=1, out=tmp_path / "run", progress=heard)
     stored = run.recipe()
-    assert stored["max_tokens_per_microbatch"] == 16_384
+    assert stored["max_tokens_per_microbatch"] == 8_192
     assert stored["recompute_activations"] is False
     ((recipe, plan),) = heard.plans
-    assert recipe.max_tokens_per_microbatch == plan.max_tokens == 16_384
+    assert recipe.max_tokens_per_microbatch == plan.max_tokens == 8_192
     assert plan.fits
     again = hone.train(TINY, steps=2, out=tmp_path / "run", resume=True)  # the recipe still says `auto`
-    assert again.recipe()["max_tokens_per_microbatch"] == 16_384
+    assert again.recipe()["max_tokens_per_microbatch"] == 8_192
     assert not (tmp_path / "run" / "events.jsonl").exists()
     assert json.loads((run.path / "summary.json").read_text())["shortages"] == 0
 
@@ -127,7 +127,7 @@ def test_settling_and_adopting():
     policy = TokenPolicy(tiny_model(), CharTokenizer())
     plan = plan_of(recipe, build_method(recipe), make("maze", sizes=5), policy)
     settled = settle(recipe, plan)
-    assert (settled.max_tokens_per_microbatch, settled.recompute_activations) == (16_384, False)
+    assert (settled.max_tokens_per_microbatch, settled.recompute_activations) == (8_192, False)
     assert (
         settle(settled.model_copy(update={"max_tokens_per_microbatch": 7}), plan).max_tokens_per_microbatch
         == 7
@@ -176,7 +176,7 @@ def test_a_policy_is_told_to_recompute_where_the_recipe_or_memory_asks_for_it(tm
 
 
 def test_a_run_that_ran_out_of_memory_is_the_run_with_half_the_budget(tmp_path, monkeypatch):
-    """16,384 tokens hold a step whole; the update of step 2 fails in it, and from there on passes are smaller."""
+    """8,192 tokens hold a step whole; the update of step 2 fails in it, and from there on passes are smaller."""
     keys = {"steps": 3, "checkpoint": {"every": 2}}
     plain = hone.train(TINY, out=tmp_path / "plain", **keys)
     heard = Heard()
@@ -187,7 +187,7 @@ def test_a_run_that_ran_out_of_memory_is_the_run_with_half_the_budget(tmp_path, 
     (event,) = run.events()
     after = event["after"]
     assert event == {
-        "step": 2, "event": "out_of_memory", "where": "update", "max_tokens_per_microbatch_before": 16_384,
+        "step": 2, "event": "out_of_memory", "where": "update", "max_tokens_per_microbatch_before": 8_192,
         "after": after, "detail": SAID.splitlines()[0],
     }  # fmt: skip
     assert sizes[1] / 2 <= after < sizes[1]
@@ -210,7 +210,7 @@ def test_the_smaller_budget_outlives_an_interruption(tmp_path, monkeypatch):
     torch.testing.assert_close(weights(resumed), weights(whole), rtol=0, atol=1e-6)
     assert len(resumed.events()) == 1
     assert (
-        resumed.recipe()["max_tokens_per_microbatch"] == 16_384
+        resumed.recipe()["max_tokens_per_microbatch"] == 8_192
     )  # what was settled; the checkpoint has what is left
     state = json.loads((out / "checkpoints" / "000004" / "trainer.json").read_text())
     assert state["memory"] == {"shortages": 1, "max_tokens_per_microbatch": after}
@@ -240,7 +240,7 @@ def test_a_shortage_while_sampling_is_an_event_and_changes_no_sample(tmp_path, m
              for r in (found, plain) for line in r.metrics()]  # fmt: skip
     assert lines[:2] == lines[2:]
     state = json.loads((found.path / "checkpoints" / "000002" / "trainer.json").read_text())
-    assert state["memory"] == {"shortages": 1, "max_tokens_per_microbatch": 16_384, "max_slots": 9}
+    assert state["memory"] == {"shortages": 1, "max_tokens_per_microbatch": 8_192, "max_slots": 9}
     session = open_session(resolve(TINY, {"steps": 3})[0], RunFolder(found.path), Quiet(), resume=True)
     assert session.engine.max_slots == 9
 
