@@ -113,6 +113,7 @@ def test_seeds_are_those_of_the_run_and_all_different(server):
 
 def test_the_key_is_the_endpoint_s_own_and_no_other_service_s(server, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    monkeypatch.delenv(endpoints.KEY, raising=False)
     said(server)
     assert set(server.keys) == {"Bearer none"}
     server.keys.clear()
@@ -133,7 +134,6 @@ def test_a_refusal_and_a_lasting_failure_name_the_endpoint_and_the_mend(server, 
         said(server)
     assert server.url in str(refused.value)
     assert endpoints.KEY in str(refused.value)
-    assert len(server.asked) <= 3  # at most once for each decision
     monkeypatch.setattr(endpoints, "RETRIES", 0)
     server.failing = [500] * 100
     with pytest.raises(RewardError, match="asleep"):
@@ -142,6 +142,15 @@ def test_a_refusal_and_a_lasting_failure_name_the_endpoint_and_the_mend(server, 
     server.url = "http://127.0.0.1:9/v1"  # nobody listens there
     with pytest.raises(RewardError, match="gave no answer"):
         said(server)
+
+
+def test_after_a_failure_nothing_else_is_asked(server, monkeypatch):
+    monkeypatch.setattr(endpoints, "AT_ONCE", 2)
+    server.failing = [401] * 1000
+    many = [Lived(("k.a>",) * 100, ("L",) * 100, 0.0)]
+    with pytest.raises(RewardError):
+        asyncio.run(Endpoint(server.url, "m")(many, ("L", "R"), 1, context()))
+    assert len(server.asked) <= 4
 
 
 def test_a_run_learns_from_an_endpoint_and_counts_its_tokens(server, tmp_path):

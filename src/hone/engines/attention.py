@@ -88,7 +88,10 @@ class PrefixPlan:
     )  # cell of each row among the cells of all parts; None if cells are the rows
 
 
-def plan_prefixes(found: Sequence[tuple[PrefixBlock, int]], device: torch.device) -> PrefixPlan:
+Found = Sequence[tuple[PrefixBlock, int]]  # the block of each row's prefix, and its place there
+
+
+def plan_prefixes(found: Found, device: torch.device) -> PrefixPlan:
     """The plan for rows whose i-th follows prefix `found[i][1]` of the block `found[i][0]`.
 
     Groups of similar size share a grid, so that a lone row of a group that has ended is not padded to a whole one.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from hone.core.sampling import SamplingParams
-from hone.engines.attention import BlockQueries, PrefixBlock, PrefixPlan, plan_prefixes
+from hone.engines.attention import BlockQueries, Found, PrefixPlan, plan_prefixes
 from hone.engines.cache import CACHE_SHARE, SuffixCache, memory_bytes
 from hone.engines.native_model import NativeModel
 from hone.engines.plain_steps import NEW
@@ -157,12 +157,7 @@ class CompiledSteps:
             linears=model.products[4 * index : 4 * index + 4],
         )  # fmt: skip
 
-    def arrange(
-        self,
-        found: Sequence[tuple[PrefixBlock, int]],
-        kinds: npt.NDArray[np.int64],
-        was: npt.NDArray[np.int64],
-    ) -> None:
+    def arrange(self, found: Found, kinds: Ints, was: Ints) -> None:
         """Keep the rows that are left, and plan for them where that saves more than it costs."""
         rows, new = len(was), was == NEW
         self._slots = np.where(new, self._slots[:rows], self._slots[was])

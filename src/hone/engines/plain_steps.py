@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from hone.core.sampling import SamplingParams
-from hone.engines.attention import PrefixBlock, plan_prefixes
+from hone.engines.attention import Found, plan_prefixes
 from hone.engines.cache import SuffixCache
 from hone.engines.native_model import NativeModel
 from hone.engines.sampler import draw, settings
@@ -19,18 +19,14 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
 
+Ints = npt.NDArray[np.int64]
 NEW = -1  # what a row has been that holds another rollout from now on
 
 
 class Steps(Protocol):
     """What decoding does with its rows. Each has a slot of the cache for what it samples."""
 
-    def arrange(
-        self,
-        found: Sequence[tuple[PrefixBlock, int]],
-        kinds: npt.NDArray[np.int64],
-        was: npt.NDArray[np.int64],
-    ) -> None:
+    def arrange(self, found: Found, kinds: Ints, was: Ints) -> None:
         """From here on row i follows prefix `found[i][1]` of block `found[i][0]` under sampler setting `kinds[i]`.
 
         It has been row `was[i]`, or is `NEW` and takes the slot of whatever row has been i.
@@ -61,12 +57,7 @@ class PlainSteps:
         self._table = settings(params, model.device)
         self._used = 0  # places of slots that have been written
 
-    def arrange(
-        self,
-        found: Sequence[tuple[PrefixBlock, int]],
-        kinds: npt.NDArray[np.int64],
-        was: npt.NDArray[np.int64],
-    ) -> None:
+    def arrange(self, found: Found, kinds: Ints, was: Ints) -> None:
         """Plan for a batch that has changed."""
         moved = np.flatnonzero((was != NEW) & (was != np.arange(len(was))))
         if len(moved):

@@ -63,10 +63,19 @@ class StepOperations(Protocol):
 
 def sampler_rows(state: SlotState, slots: Tensor, actions: Tensor, shape: StepShape) -> RowSettings:
     """The sampler settings of rows in `slots`, of which those of kind k have the action space `actions[k]`."""
-    names = ("temperature", "greedy", *(("top_k", "top_p", "min_p") if shape.truncates else ()))
-    taken = {name: getattr(state, name)[slots][:, None] for name in names}
-    spaces = actions[state.kind[slots]] if shape.restricts else None
-    return RowSettings(**{"top_k": None, "top_p": None, "min_p": None, **taken}, actions=spaces)
+
+    def rows(column: Tensor) -> Tensor:
+        return column[slots][:, None]
+
+    excludes = shape.truncates
+    return RowSettings(
+        temperature=rows(state.temperature),
+        greedy=rows(state.greedy),
+        top_k=rows(state.top_k) if excludes else None,
+        top_p=rows(state.top_p) if excludes else None,
+        min_p=rows(state.min_p) if excludes else None,
+        actions=actions[state.kind[slots]] if shape.restricts else None,
+    )
 
 
 def forward(

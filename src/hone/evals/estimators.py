@@ -77,9 +77,8 @@ def _wins_at(
         mass = _binomial(int(size), k, odds)
         lower, reaching = _shifted(mass[:height], k), mass[height] * nodes[:, None]
         if is_right:
-            more = np.zeros_like(open_)
-            more[:, height:] = open_[:, : k + 1 - height] * mass[height]
-            won = _multiply(won, lower, reaching, height) + more
+            won = _multiply(won, lower, reaching, height)
+            won[:, height:] += open_[:, : k + 1 - height] * mass[height]
         open_ = _multiply(open_, lower, reaching, height)
     return float(weights @ won[:, k])
 

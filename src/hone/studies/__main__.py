@@ -22,6 +22,9 @@ def main() -> None:
     words.add_argument("--out", type=Path, default=OUT, help="folder of results (default: %(default)s)")
     chosen = words.parse_args()
     for study in [harness.load(name) for name in chosen.ids or harness.ids()]:
+        if study.gpu and not chosen.ids and not chosen.short and harness.device() == "cpu":
+            print(f"{study.id}: left out on a CPU; name it, or set HONE_STUDY_DEVICE=cuda", flush=True)
+            continue
         whole = harness.run_study(
             study, chosen.out / f"{study.id}.json", short=chosen.short, workers=chosen.workers, only=chosen.only,
             tell=lambda text: print(text, flush=True),

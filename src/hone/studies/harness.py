@@ -62,6 +62,7 @@ class Study:
     statistics: Callable[[Results], Mapping[str, np.ndarray]]
     sources: tuple[str, ...]
     curves: Callable[[Results], list[dict[str, Any]]] | None = None
+    gpu: bool = False  # whether a CPU would take days; it is then run where it is named, or on a GPU
 
     def digest(self, cell: Cell) -> str:
         """A hash of what the study's files say (code without comments and layout) and of the cell's settings."""

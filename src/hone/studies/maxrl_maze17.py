@@ -51,6 +51,9 @@ FULL = Mazes(
     every=50,
 )
 SHORT = replace(maxrl_maze.SHORT, arms=(("maxrl", COUNT),), samples=MANY)
-STUDY = maxrl_mazes.study(
-    "maxrl_maze17", "Mazes of size 17 with the paper's model", FULL, SHORT, (FEW, COUNT, MANY), __file__
+STUDY = replace(
+    maxrl_mazes.study(
+        "maxrl_maze17", "Mazes of size 17 with the paper's model", FULL, SHORT, (FEW, COUNT, MANY), __file__
+    ),
+    gpu=True,
 )
