@@ -62,16 +62,10 @@ class Endpoint:
             async with openai.AsyncOpenAI(
                 base_url=self.url, api_key=key, timeout=TIMEOUT, max_retries=RETRIES
             ) as client:
-                asking = [
-                    asyncio.create_task(one(client, place, piece))
-                    for place in range(len(places))
-                    for piece in range(number)
-                ]
-                try:
-                    answers = await asyncio.gather(*asking)
-                finally:  # after a failure no other question is worth its price
-                    for task in asking:
-                        task.cancel()
+                # The first error ends the event loop's run, and with it all that is still to be asked.
+                answers = await asyncio.gather(
+                    *(one(client, place, piece) for place in range(len(places)) for piece in range(number))
+                )
         except openai.OpenAIError as error:
             raise RewardError(
                 f"The reflector's endpoint {self.url} gave no answer: {error}",
