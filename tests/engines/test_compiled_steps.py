@@ -86,7 +86,7 @@ def test_other_dtypes_and_activations_take_plain_steps(
 def test_compiling_is_said_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
     NativeEngine(policy()).run(MIXED)
     assert NativeEngine(policy()).note == ""  # there by now
-    monkeypatch.setattr(native, "compiled_before", lambda kernel: False)
+    monkeypatch.setattr(native, "compiled_before", lambda: False)
     assert "Compiling kernels" in NativeEngine(policy()).note
 
 

@@ -23,7 +23,7 @@ EPS = np.float32(1e-6)
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
-    numba_jit.use_torch_threads()
+    numba_jit.prepare()
 
 
 def close(got: np.ndarray, want: torch.Tensor, limit: float = 1e-5) -> None:
@@ -37,13 +37,22 @@ def on_any_threads(run: Callable[[], None], out: np.ndarray) -> None:
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            numba_jit.use_torch_threads()
+            numba_jit.prepare()
             run()
             results.append(out.copy())
     finally:
         torch.set_num_threads(before)
-        numba_jit.use_torch_threads()
+        numba_jit.prepare()
     np.testing.assert_array_equal(*results)
+
+
+def test_kernels_are_read_from_the_store_and_refuse_other_types() -> None:
+    """A process that compiled them itself would round otherwise than later ones."""
+    for made in (kernels.draw, kernels.merge_own, kernels.norm_backward):
+        assert made.stats.cache_hits.total() == 1
+        assert not made.stats.cache_misses
+    with pytest.raises(TypeError, match="No matching definition"):
+        kernels.silu_gate(np.zeros((2, 8)), np.zeros((2, 4), np.float32))
 
 
 def test_exp_is_within_two_units_in_the_last_place() -> None:

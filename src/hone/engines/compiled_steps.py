@@ -138,7 +138,7 @@ class CompiledSteps:
         self._layers = [self._layer(index, cache.tensor[index]) for index in range(model.num_layers)]
         self._slots: Ints = np.arange(cache.tensor.shape[2])  # of each row
         self._frame: Frame | None = None
-        numba_jit.use_torch_threads()
+        numba_jit.prepare()
 
     def _layer(self, index: int, cache: Float[Tensor, "2 slots Hkv T D"]) -> _Layer:
         model = self._model

@@ -46,9 +46,9 @@ def _kernel_note() -> str:
     """What to say of the kernels of a CPU, or ''."""
     if not has_numba():
         return "Decoding without compiled kernels, which is slower: install `numba` for them."
-    from hone.kernels import layers_numba
+    from hone.kernels import layers_numba  # noqa: F401  whose kernels are asked for
 
-    if not compiled_before(layers_numba.draw):
+    if not compiled_before():
         return (
             "Compiling kernels for this processor, about half a minute, once: they are kept for later runs."
         )

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hone.kernels import layers_numba as kernels
-from hone.kernels.numba_jit import use_torch_threads
+from hone.kernels.numba_jit import prepare
 
 BLOCK = 1 << 16  # numbers whose part of a weight's gradient is summed in one go
 
@@ -21,7 +21,7 @@ BLOCK = 1 << 16  # numbers whose part of a weight's gradient is summed in one go
 class _Norm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, eps: float) -> Tensor:
-        use_torch_threads()
+        prepare()
         rows = x.contiguous().view(-1, x.shape[-1])
         out, inverse = torch.empty_like(rows), rows.new_empty(len(rows))
         kernels.norm_forward(
@@ -33,7 +33,7 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
-        use_torch_threads()
+        prepare()
         rows, weight, inverse = ctx.saved_tensors
         width = rows.shape[1]
         g = grad.contiguous().view(-1, width)
@@ -48,7 +48,7 @@ class _Norm(torch.autograd.Function):
 class _Gate(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, gate: Tensor, up: Tensor) -> Tensor:
-        use_torch_threads()
+        prepare()
         gates, ups = (x.contiguous().view(-1, x.shape[-1]) for x in (gate, up))
         out = torch.empty_like(gates)
         kernels.gate_forward(gates.numpy(), ups.numpy(), out.numpy())
@@ -58,7 +58,7 @@ class _Gate(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        use_torch_threads()
+        prepare()
         gates, ups = ctx.saved_tensors
         to_gate, to_up = torch.empty_like(gates), torch.empty_like(ups)
         g = grad.contiguous().view(gates.shape)

@@ -41,7 +41,7 @@ def exp(x: np.float32) -> np.float32:
     return F(0) if below else power
 
 
-@kernel
+@kernel("void(f4[:, ::1], f4[:, ::1], f4[::1], f4, f4[:, ::1])")
 def add_and_norm(x: Floats, added: Floats, weight: Floats, eps: np.float32, out: Floats) -> None:
     """Add `added`, which may have no rows, to `x[rows, width]`; `out` is the RMS norm of the sum times `weight`."""
     rows, width = x.shape
@@ -60,7 +60,10 @@ def add_and_norm(x: Floats, added: Floats, weight: Floats, eps: np.float32, out:
             normed[i] = state[i] * scale * weight[i]
 
 
-@kernel
+@kernel(
+    "void(f4[:, :, ::1], f4[:, ::1], f4, f4[:, ::1], f4[:, ::1], i8[::1], i8[::1], "
+    "i8[::1], f4[:, :, :, ::1], f4[:, :, :, ::1], i8[::1], i8[::1], f4, f4[::1])"
+)
 def turn_and_store(
     heads: Floats,
     norms: Floats,
@@ -115,7 +118,10 @@ def turn_and_store(
             values[slots[row], h, places[row]] = heads[row, num_heads + num_kv + h]
 
 
-@kernel
+@kernel(
+    "void(f4[::1], f4[::1], f4[::1], i8[::1], i8[::1], "
+    "f4[:, :, :, ::1], f4[:, :, :, ::1], i8[::1], i8[::1], f4[:, :, ::1])"
+)
 def merge_own(
     queries: Floats,
     shared: Floats,
@@ -167,7 +173,7 @@ def merge_own(
                 total_out[i] /= total
 
 
-@kernel
+@kernel("void(f4[:, ::1], f4[:, ::1])")
 def silu_gate(gate_up: Floats, out: Floats) -> None:
     """`out[rows, width]` is silu(gate) up, of `gate_up[rows, 2 width]`."""
     rows, width = out.shape
@@ -179,7 +185,7 @@ def silu_gate(gate_up: Floats, out: Floats) -> None:
             out[row, i] = gate / (F(1) + power) * gate_up[row, width + i]
 
 
-@kernel
+@kernel("void(f4[:, ::1], f8[::1], f4[::1], i8[::1], f4[::1])")
 def draw(
     logits: Floats,
     uniforms: npt.NDArray[np.float64],
@@ -227,7 +233,7 @@ def draw(
             tokens[row], logprobs[row] = 0, F(np.nan)
 
 
-@kernel
+@kernel("void(f4[:, ::1], f4[::1], f4, f4[:, ::1], f4[::1])")
 def norm_forward(x: Floats, weight: Floats, eps: np.float32, out: Floats, inverse: Floats) -> None:
     """`out[rows, width]` is the RMS norm of `x` times `weight`; `inverse[rows]` is 1 / rms, for the backward pass."""
     rows, width = x.shape
@@ -242,7 +248,7 @@ def norm_forward(x: Floats, weight: Floats, eps: np.float32, out: Floats, invers
             normed[i] = values[i] * scale * weight[i]
 
 
-@kernel
+@kernel("void(f4[:, ::1], f4[:, ::1], f4[::1], f4[::1], f4[:, ::1], f4[:, ::1])")
 def norm_backward(
     grad: Floats, x: Floats, weight: Floats, inverse: Floats, grad_x: Floats, grad_weight: Floats
 ) -> None:
@@ -265,7 +271,7 @@ def norm_backward(
                 total[i] += g[i] * values[i] * scale
 
 
-@kernel
+@kernel("void(f4[:, ::1], f4[:, ::1], f4[:, ::1])")
 def gate_forward(gate: Floats, up: Floats, out: Floats) -> None:
     """`out[rows, width]` is silu(gate) up."""
     rows, width = out.shape
@@ -275,7 +281,7 @@ def gate_forward(gate: Floats, up: Floats, out: Floats) -> None:
             out[row, i] = x / (F(1) + exp(F(87) if x < F(-87) else -x)) * up[row, i]
 
 
-@kernel
+@kernel("void(f4[:, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1], f4[:, ::1])")
 def gate_backward(grad: Floats, gate: Floats, up: Floats, grad_gate: Floats, grad_up: Floats) -> None:
     """Gradients of both factors, `[rows, width]`."""
     rows, width = grad.shape

@@ -1,4 +1,4 @@
-"""How kernels for CPUs are compiled: by numba at their first call, kept on disk, on the threads that torch uses.
+"""How kernels for CPUs are compiled: by numba before their first use, kept on disk, on the threads that torch uses.
 
 No compiler need be installed. Kernels share torch's OpenMP threads, split their work by rows and never across a sum, so
 that results do not depend on the number of threads.
@@ -7,15 +7,22 @@ that results do not depend on the number of threads.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 
 # Sums may be reordered, which vector registers need. Numbers that are not finite must stay so: they stop a run.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+
+_LOAD = threading.Lock()
+_KERNELS: list[tuple[Any, tuple[Any, ...]]] = []  # each with the types of its arguments
 
 
 @cache
@@ -24,11 +31,20 @@ def has_numba() -> bool:
     return all(importlib.util.find_spec(name) for name in ("numba", "numba.np.ufunc.omppool"))
 
 
-def kernel(function: Callable[..., Any]) -> Any:
-    """`function` compiled; `numba.prange` loops run in parallel."""
+def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
+    """A function compiled for arguments of numba's `signature`; `numba.prange` loops run in parallel."""
     import numba
+    from numba.core.sigutils import normalize_signature
 
-    return numba.njit(parallel=True, fastmath=FASTMATH, cache=True, nogil=True)(function)
+    config: Any = numba.config
+    config.THREADING_LAYER = "omp"
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        made = numba.njit(parallel=True, fastmath=FASTMATH, cache=True, nogil=True)(function)
+        _KERNELS.append((made, normalize_signature(signature)[0]))
+        return made
+
+    return compiled
 
 
 def part(function: Callable[..., Any]) -> Any:
@@ -38,23 +54,56 @@ def part(function: Callable[..., Any]) -> Any:
     return numba.njit(fastmath={"contract"}, nogil=True)(function)
 
 
-def compiled_before(kernel: Any) -> bool:
-    """Whether a kernel of this version of its file is on disk, or compiled in this process."""
-    return bool(kernel.signatures) or any(Path(kernel.stats.cache_path).glob(f"{_stem(kernel)}*.nbi"))
+@contextmanager
+def _same_threads() -> Iterator[int]:
+    """Leave torch the number of threads it has: numba's first use gives a thread all that it may launch."""
+    threads = torch.get_num_threads()
+    yield threads
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
 
 
-def _stem(kernel: Any) -> str:
-    """How the names of a kernel's files in numba's store begin."""
-    return f"{kernel.py_func.__module__.rpartition('.')[2]}.{kernel.py_func.__qualname__}-"
+def compiled_before() -> bool:
+    """Whether every kernel is loaded, or in numba's store as its file is now and for this processor."""
+    from numba.core.caching import FunctionCache
+
+    with _same_threads():
+        return all(
+            made.signatures or FunctionCache(made.py_func).load_overload(types, made.targetctx) is not None
+            for made, types in _KERNELS
+        )
 
 
-def use_torch_threads() -> None:
-    """Let kernels that this thread calls run on as many threads as torch. Call before the first of them."""
+def compile_share(first: int, step: int) -> None:
+    """Compile every `step`-th kernel, or read it from numba's store."""
+    for made, types in _KERNELS[first::step]:
+        made.compile(types)
+        made.disable_compile()  # other types are a mistake
+
+
+def _compile_elsewhere() -> None:
+    """Fill numba's store from other processes, one a thread of torch.
+
+    What a process has compiled itself rounds otherwise than what it reads, as loops are optimized once more on their
+    way to the store: a first run would differ from all later ones.
+    """
+    program = "from hone.kernels import layers_numba, numba_jit; numba_jit.compile_share({}, {})"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    shares = torch.get_num_threads()
+    programs = [program.format(i, shares) for i in range(shares)]
+    for process in [subprocess.Popen([sys.executable, "-c", text], env=environment) for text in programs]:
+        process.wait()
+
+
+def prepare() -> None:
+    """Load the kernels, and run those that this thread calls on as many threads as torch. Call before the first."""
     import numba
 
     config: Any = numba.config
-    config.THREADING_LAYER = "omp"
-    threads = torch.get_num_threads()
-    numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
-    if torch.get_num_threads() != threads:  # numba's first call gives this thread all that it may launch
-        torch.set_num_threads(threads)
+    with _same_threads() as threads:
+        with _LOAD:
+            if not all(made.signatures for made, _ in _KERNELS):
+                if not compiled_before():
+                    _compile_elsewhere()
+                compile_share(0, 1)
+        numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
