@@ -56,6 +56,12 @@ def test_gradient(norm, past, trips):
     assert bool(says("gradient", Readings(grad_norm=norm), Past(grad_norms=past))) is trips
 
 
+@pytest.mark.parametrize(("norm", "trips"), [(9.0, False), (12.5, True)])
+def test_a_gradient_that_the_run_has_had_before_is_no_fault(norm, trips):
+    past = Past(grad_norms=NORMS, highest_grad_norm=12.0)
+    assert bool(says("gradient", Readings(grad_norm=norm), past)) is trips
+
+
 @pytest.mark.parametrize(
     ("k3", "gap", "trips"),
     [(0.2, 0.5, True), (0.01, 11.0, True), (0.05, 9.0, False), (None, None, False)],

@@ -54,6 +54,7 @@ def test_norms_of_updates_that_were_made_are_remembered_and_no_others():
         made.look_at_update(Readings(finite=True, grad_norm=float(step)))
         made.stepped(float(step))
     assert made.past.grad_norms == [float(step) for step in range(10, 60)]
+    assert made.past.highest_grad_norm == 59.0
     (trip,) = made.look_at_update(Readings(finite=True, grad_norm=5e3))
     assert trip.finding.guard == "gradient"
     assert made.past.grad_norms[-1] == 59.0

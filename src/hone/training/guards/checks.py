@@ -43,7 +43,10 @@ def nan(now: Readings, past: Past, guard: NanGuard, setting: Setting) -> str | N
 
 
 def gradient(now: Readings, past: Past, guard: GradientGuard, setting: Setting) -> str | None:
-    """A finite norm above the absolute limit, or far above the running median and clipped."""
+    """A finite norm above the absolute limit, or clipped, far above the running median, and higher than any before.
+
+    As a run solves its problems the median falls towards 0, and one failure stands far above it: that is no fault.
+    """
     norm = now.grad_norm
     if norm is None or not math.isfinite(norm):
         return None
@@ -52,10 +55,11 @@ def gradient(now: Readings, past: Past, guard: GradientGuard, setting: Setting) 
     if len(past.grad_norms) < FEWEST_NORMS or norm <= setting.max_grad_norm:
         return None
     usual = median(past.grad_norms)
-    if norm <= guard.ratio * usual:
+    if norm <= max(guard.ratio * usual, past.highest_grad_norm):
         return None
     return (
         f"the gradient's norm is {norm:.3g}, more than {guard.ratio:g} times the run's median of {usual:.3g}"
+        " and higher than ever before"
     )
 
 

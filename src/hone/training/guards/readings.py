@@ -56,6 +56,7 @@ class Past:
     """
 
     grad_norms: list[float] = field(default_factory=list)  # of the last updates that were made
+    highest_grad_norm: float = 0.0  # of all of them
     entropy: float | None = None  # of the run's first step
     lengths: list[list[float | None]] = field(default_factory=list)  # of the last steps: see `LENGTHS`
     streaks: dict[str, int] = field(default_factory=dict)
@@ -71,6 +72,7 @@ class Past:
         """JSON values, sharing nothing with what goes on changing."""
         return {
             "grad_norms": list(self.grad_norms),
+            "highest_grad_norm": self.highest_grad_norm,
             "entropy": self.entropy,
             "lengths": [list(row) for row in self.lengths],
             "streaks": dict(self.streaks),

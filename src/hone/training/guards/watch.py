@@ -67,6 +67,7 @@ class Watch:
         self.past.skips = 0
         if grad_norm is not None and math.isfinite(grad_norm):
             self.past.grad_norms = [*self.past.grad_norms, grad_norm][-checks.NORMS :]
+            self.past.highest_grad_norm = max(self.past.highest_grad_norm, grad_norm)
 
     def skip(self) -> bool:
         """An update is skipped. Returns whether it is one too many in a row."""
