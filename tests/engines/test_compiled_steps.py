@@ -9,11 +9,10 @@ import torch
 from engines.engine_models import FAMILIES, Policy, make_model, policy, request, tokens_of
 from hone.core.sampling import Completion
 from hone.engines import NativeEngine, native
-from hone.engines.products import Linear, make_linears
 
 pytest.importorskip("numba")
 
-from hone.engines.compiled_steps import CompiledSteps
+from hone.engines.compiled_steps import MOST_QUERIES, CompiledSteps, plan_units
 
 MIXED = [
     request("abc", n=5, max_tokens=12, path=(0,)),
@@ -95,15 +94,35 @@ def test_without_numba_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "install `numba`" in NativeEngine(policy()).note
 
 
-@pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("rows", [1, 5, 64, 300])
-def test_packed_matrices_multiply_as_others(rows: int, bias: bool) -> None:
-    torch.manual_seed(0)
-    weight, x = torch.randn(40, 24), torch.randn(rows, 24)
-    pair = weight, torch.randn(40) if bias else None
-    (packed,), (plain,) = make_linears([pair], 1 << 20), make_linears([pair], 0)
-    assert plain.packed is None
-    assert (packed.packed is not None) == torch.backends.mkl.is_available()
-    want = Linear(weight.double(), None if pair[1] is None else pair[1].double(), None)(x.double())
-    for layer in (packed, plain):
-        torch.testing.assert_close(layer(x).double(), want, atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("rep", [1, 3])
+def test_every_query_is_in_one_unit_of_its_prefix_and_head(rep: int) -> None:
+    num_kv, dim = 2, 4
+    places = {"a": (10_000, 500, 50, 7, 11), "b": (5_000, 300, 30, 9, 13), "c": (90_000, 10, 20, 3, 1)}
+    names = ["a", "b", "a", "c", *"a" * 70, "b"]
+    units, at, stride = plan_units(np.array([places[n] for n in names]), num_kv, rep, dim)
+    seen = {}
+    for keys, values, to_layer, length, first, count in units.tolist():
+        assert 0 < count <= MOST_QUERIES
+        for query in range(first, first + count):
+            assert query not in seen
+            seen[query] = keys, values, to_layer, length
+    for row, name in enumerate(names):
+        address, to_values, to_head, to_layer, length = places[name]
+        for head in range(num_kv):
+            for r in range(rep):
+                start = at[row] + head * stride[row] + r * dim
+                keys = address + head * to_head
+                assert seen.pop(start // dim) == (keys, keys + to_values, to_layer, length)
+                assert start % dim == 0
+    assert not seen
+
+
+def test_groups_larger_than_a_piece_sample_as_plain_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled, plain = both(policy(), monkeypatch, [request("abcdefgh", n=90, max_tokens=4)])
+    assert tokens_of(compiled) == tokens_of(plain)
+
+
+def test_matrices_that_are_too_large_to_pack_sample_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = NativeEngine(policy()).run(MIXED)
+    monkeypatch.setattr("hone.engines.compiled_steps.CACHE_SHARE", 0.0)
+    assert tokens_of(NativeEngine(policy()).run(MIXED)) == tokens_of(packed)

@@ -143,6 +143,36 @@ def test_the_own_part_merges_with_the_prefix_exactly() -> None:
         close(out[row], want.reshape(-1, dim))
 
 
+def test_queries_attend_to_their_prefixes() -> None:
+    """Units of a prefix's layers, of other lengths and numbers of queries, on any threads; NaN is seen."""
+    dim, sizes, layers = 8, [(1, 3), (17, 1), (200, 64)], 2
+    stored = [torch.randn(layers, 2, length, dim) for length, _ in sizes]
+    starts = np.cumsum([0, *(count for _, count in sizes)])
+    queries = torch.randn(int(starts[-1]), dim)
+    units = np.array(
+        [
+            (kv[0, 0].data_ptr(), kv[0, 1].data_ptr(), 4 * kv.stride(0), length, start, count)
+            for kv, (length, count), start in zip(stored, sizes, starts)
+        ]
+    )
+    shared, lse = np.empty(queries.numel(), np.float32), np.empty(len(queries), np.float32)
+    for index in range(layers):
+        on_any_threads(
+            lambda index=index: kernels.attend_prefixes(
+                queries.numpy().reshape(-1), units, index, dim, shared, lse
+            ),
+            shared,
+        )
+        for kv, (_, count), start in zip(stored, sizes, starts):
+            keys, values = kv[index].double()
+            scores = queries[start : start + count].double() @ keys.T
+            close(shared.reshape(-1, dim)[start : start + count], scores.softmax(-1) @ values)
+            close(lse[start : start + count], scores.logsumexp(-1))
+    stored[1][0, 0, 3, 3] = torch.nan
+    kernels.attend_prefixes(queries.numpy().reshape(-1), units, 0, dim, shared, lse)
+    assert np.isnan(lse).tolist() == [3 <= row < 4 for row in range(len(lse))]
+
+
 @pytest.mark.parametrize("size", [3, 64, 1000])
 def test_draws_are_those_of_the_plain_sampler(size: int) -> None:
     params = [SamplingParams(1, temperature=t) for t in (1.0, 0.3, 0.0, 2.0)]

@@ -154,13 +154,13 @@ class Decoding:
         work, rollouts = self._work, self._rollouts
         start = work.lengths[rollouts]
         columns = start[:, None] + np.arange(self._chunk)
-        noise = work.noise[rollouts[:, None], columns]
+        noise = np.ascontiguousarray(work.noise[rollouts[:, None], columns].T)
         tokens: list[torch.Tensor] = []
         logprobs: list[torch.Tensor] = []
         for step in range(self._chunk):
             if step:
                 hidden = self._steps.decode(tokens[-1], start + step - 1)
-            drawn, chosen = self._steps.draw(hidden, noise[:, step])
+            drawn, chosen = self._steps.draw(hidden, noise[step])
             tokens.append(drawn)
             logprobs.append(chosen)
         ended = work.record(

@@ -16,11 +16,12 @@ from hone.core.errors import EngineError
 from hone.engines.attention import PrefixBlock, PrefixPlan, causal_attention, decode_attention
 from hone.engines.cache import SuffixView
 from hone.engines.norms import Norm
-from hone.engines.products import Linear
 from hone.engines.weights import ComputeWeights
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
+
+    from hone.kernels.products import Matrices
 
 FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "smollm3")
 
@@ -128,7 +129,7 @@ class NativeModel:
         self.model = model
         self._autocast = autocast
         self.version = 0  # of the weights that were taken last
-        self.products: list[Linear] = []  # the layers of `matrices`, once a CPU's decode steps have made them
+        self.laid_out: Matrices | None = None  # `matrices`, once a CPU's decode steps have laid them out
         self._compute: ComputeWeights | None = None
         self._norms: list[_LayerNorms] = []
         self._last_norm: Norm
@@ -178,7 +179,7 @@ class NativeModel:
         table = getattr(self, "_cos", None)
         if table is None or table.dtype != residual_dtype or table.device != self.device:
             self._cos = self._sin = torch.empty(0, self.head_dim, dtype=residual_dtype, device=self.device)
-        self.products = []
+        self.laid_out = None
         self.version = version
 
     def matrices(self) -> list[tuple[Tensor, Tensor | None]]:

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hone.kernels.numba_jit import kernel, part
+from hone.kernels.products import PLAIN, ROW_MAJOR, TRANSPOSED, product
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 F = np.float32
+matrix_product = product()
 BLOCK = 64  # tokens whose probabilities are added up in vector registers
 
 
@@ -183,6 +185,108 @@ def silu_gate(gate_up: Floats, out: Floats) -> None:
             # Beyond the range of exp the gate is shut.
             power = exp(F(87) if gate < F(-87) else -gate)
             out[row, i] = gate / (F(1) + power) * gate_up[row, width + i]
+
+
+@part
+def multiply(
+    rows: int, width: int, depth: int, left: int, right: int, kind: int, beta: np.float32, out: int
+) -> None:
+    """`out[rows, width]` is `beta out` plus `left[rows, depth]` times a matrix of `kind`; all are addresses."""
+    step = depth if kind == TRANSPOSED else width
+    matrix_product(
+        np.int32(ROW_MAJOR), np.int32(PLAIN), np.int32(kind), np.int32(rows), np.int32(width), np.int32(depth),
+        left, np.int32(depth), right, np.int32(step), beta, out, np.int32(width),
+    )  # fmt: skip
+
+
+@part
+def linear(x: Floats, matrix: Floats, kind: int, bias: Floats, out: Floats) -> None:
+    """`out[rows, width]` is `x[rows, depth]` times a matrix of `kind`, plus the bias, which may be empty."""
+    rows, width = out.shape
+    if len(bias):
+        for row in range(rows):
+            out[row] = bias
+    beta = F(1) if len(bias) else F(0)
+    multiply(rows, width, x.shape[1], x.ctypes.data, matrix.ctypes.data, kind, beta, out.ctypes.data)
+
+
+@kernel("void(f4[:, ::1], f4[::1], i8, f4[::1], f4[:, ::1])", loops=False)
+def project(x: Floats, matrix: Floats, kind: int, bias: Floats, out: Floats) -> None:
+    """A linear layer by itself."""
+    linear(x, matrix, kind, bias, out)
+
+
+@kernel("void(f4[::1], i8[:, ::1], i8, i8, f4[::1], f4[::1])")
+def attend_prefixes(queries: Floats, units: Ints, index: int, dim: int, shared: Floats, lse: Floats) -> None:
+    """Attention of scaled queries to prefixes in layer `index`, into `shared`; its log-sum-exp into `lse`.
+
+    A unit is what shares keys: addresses of the keys and the values `[length, dim]` of layer 0, bytes from layer to
+    layer, length, first place among the queries of `dim`, and number of queries.
+    """
+    for unit in numba.prange(len(units)):
+        key, value, size, length, first, count = units[unit]
+        scores, key, value = np.empty((count, length), F), key + index * size, value + index * size
+        query, out = queries[first * dim :], shared[first * dim :]
+        multiply(count, length, dim, query.ctypes.data, key, TRANSPOSED, F(0), scores.ctypes.data)
+        for row in range(count):
+            score = scores[row]
+            highest = score[0]
+            for t in range(length):
+                highest = score[t] if score[t] > highest else highest
+            total = F(0)
+            for t in range(length):
+                score[t] = exp(score[t] - highest)
+                total += score[t]
+            for t in range(length):
+                score[t] /= total
+            lse[first + row] = highest + F(np.log(total))
+        multiply(count, dim, length, scores.ctypes.data, value, PLAIN, F(0), out.ctypes.data)
+
+
+@kernel(
+    "void(UniTuple(f4[::1], 10), UniTuple(f4[:, ::1], 3), UniTuple(f4[:, :, :, ::1], 2), UniTuple(f4[::1], 3), "
+    "UniTuple(i8[::1], 5), i8[:, ::1], UniTuple(f4[:, ::1], 7), i8, i8, f4, f4)",
+    loops=False,
+)
+def layer(
+    weights: tuple[Floats, ...],
+    tables: tuple[Floats, ...],
+    cache: tuple[Floats, ...],
+    flat: tuple[Floats, ...],
+    places: tuple[Ints, ...],
+    units: Ints,
+    buffers: tuple[Floats, ...],
+    index: int,
+    kind: int,
+    eps: np.float32,
+    scale: np.float32,
+) -> None:
+    """Layer `index` of a decoder for one token per row: the kernels above with products between them, in one launch.
+
+    `added` has what the layer before adds to `x`, and then what this one does. Biases may be empty.
+    """
+    before_attention, before_mlp, qkv, out, gate_up, down, qkv_bias, out_bias, gate_up_bias, down_bias = (
+        weights
+    )
+    head_norms, cos, sin = tables
+    keys, values = cache
+    queries, shared, lse = flat
+    positions, slots, written, at, stride = places
+    x, added, normed, heads, attended, gates, gated = buffers
+    rows, dim = len(x), keys.shape[3]
+    add_and_norm(x, added if index else added[:0], before_attention, eps, normed)
+    linear(normed, qkv, kind, qkv_bias, heads)
+    turn_and_store(
+        heads.reshape(rows, -1, dim), head_norms, eps, cos, sin, positions, slots, written, keys, values, at, stride,
+        scale, queries,
+    )  # fmt: skip
+    attend_prefixes(queries, units, index, dim, shared, lse)
+    merge_own(queries, shared, lse, at, stride, keys, values, slots, written, attended.reshape(rows, -1, dim))
+    linear(attended, out, kind, out_bias, added)
+    add_and_norm(x, added, before_mlp, eps, normed)
+    linear(normed, gate_up, kind, gate_up_bias, gates)
+    silu_gate(gates, gated)
+    linear(gated, down, kind, down_bias, added)
 
 
 @kernel("void(f4[:, ::1], f8[::1], f4[::1], i8[::1], f4[::1])")

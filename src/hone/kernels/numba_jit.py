@@ -31,8 +31,8 @@ def has_numba() -> bool:
     return all(importlib.util.find_spec(name) for name in ("numba", "numba.np.ufunc.omppool"))
 
 
-def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
-    """A function compiled for arguments of numba's `signature`; `numba.prange` loops run in parallel."""
+def kernel(signature: str, loops: bool = True) -> Callable[[Callable[..., Any]], Any]:
+    """A function compiled for arguments of numba's `signature`. Where it `loops`, `numba.prange` runs in parallel."""
     import numba
     from numba.core.sigutils import normalize_signature
 
@@ -40,7 +40,7 @@ def kernel(signature: str) -> Callable[[Callable[..., Any]], Any]:
     config.THREADING_LAYER = "omp"
 
     def compiled(function: Callable[..., Any]) -> Any:
-        made = numba.njit(parallel=True, fastmath=FASTMATH, cache=True, nogil=True)(function)
+        made = numba.njit(parallel=loops, fastmath=FASTMATH, cache=True, nogil=True)(function)
         _KERNELS.append((made, normalize_signature(signature)[0]))
         return made
 
