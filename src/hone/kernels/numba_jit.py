@@ -20,6 +20,7 @@ import torch
 
 # Sums may be reordered, which vector registers need. Numbers that are not finite must stay so: they stop a run.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
+DEADLINE = 600  # seconds to wait for other processes to compile
 
 _LOAD = threading.Lock()
 _KERNELS: list[tuple[Any, tuple[Any, ...]]] = []  # each with the types of its arguments
@@ -92,7 +93,10 @@ def _compile_elsewhere() -> None:
     shares = torch.get_num_threads()
     programs = [program.format(i, shares) for i in range(shares)]
     for process in [subprocess.Popen([sys.executable, "-c", text], env=environment) for text in programs]:
-        process.wait()
+        try:
+            process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:  # then this process compiles what is missing
+            process.kill()
 
 
 def prepare() -> None:
