@@ -26,21 +26,26 @@ CUTS = (1, 2, 4, 8)
 PHASES = ("sampling", "training", "step")
 
 
-def measure(workload: Workload, rounds: int) -> dict[str, float]:
-    """Median seconds a sampled token of each phase."""
-    print(
-        f"{workload.rollouts} rollouts, {workload.max_tokens} tokens a pass ...", file=sys.stderr, flush=True
-    )
-    with tempfile.TemporaryDirectory(prefix="hone-scaling-") as folder:
-        bench = Bench(workload, Path(folder))
-        steps = [bench.step() for _ in range(WARM_UP + rounds)][WARM_UP:]
-    tokens = steps[0].sampled
-    seconds = {
-        "sampling": [s.phases["sample"] for s in steps],
-        "training": [s.phases["train"] for s in steps],
-        "step": [s.seconds for s in steps],
-    }
-    return {name: statistics.median(found) / tokens for name, found in seconds.items()}
+def measure(workloads: Sequence[Workload], rounds: int) -> list[dict[str, float]]:
+    """Median seconds a sampled token of each phase. Workloads take turns: no drift of the machine favours one."""
+    with tempfile.TemporaryDirectory(prefix="hone-scaling-") as name:
+        folders = [Path(name) / str(i) for i in range(len(workloads))]
+        for folder in folders:
+            folder.mkdir()
+        benches = [Bench(workload, folder) for workload, folder in zip(workloads, folders)]
+        found: list[list[dict[str, float]]] = [[] for _ in benches]
+        for turn in range(WARM_UP + rounds):
+            for workload, bench, steps in zip(workloads, benches, found):
+                print(f"{turn}: {workload.rollouts} rollouts ...", file=sys.stderr, flush=True)
+                step = bench.step()
+                seconds = {
+                    "sampling": step.phases["sample"], "training": step.phases["train"], "step": step.seconds,
+                }  # fmt: skip
+                steps.append({phase: seconds[phase] / step.sampled for phase in PHASES})
+    return [
+        {phase: statistics.median(step[phase] for step in steps[WARM_UP:]) for phase in PHASES}
+        for steps in found
+    ]
 
 
 def ratios(first: str, names: Sequence[str], found: Sequence[dict[str, float]]) -> str:
@@ -54,17 +59,17 @@ def ratios(first: str, names: Sequence[str], found: Sequence[dict[str, float]]) 
     return table(columns, rows)
 
 
-def by_rollouts(base: Workload, largest: int, rounds: int) -> tuple[list[int], list[dict[str, float]]]:
+def by_rollouts(base: Workload, largest: int) -> list[Workload]:
     """Steps of 64, 128, ... rollouts."""
     sizes = [SMALLEST << i for i in range(16) if SMALLEST << i <= largest]
-    return sizes, [measure(replace(base, problems=n // base.generations), rounds) for n in sizes]
+    return [replace(base, problems=n // base.generations) for n in sizes]
 
 
-def by_cuts(base: Workload, rounds: int) -> list[dict[str, float]]:
+def by_cuts(base: Workload) -> list[Workload]:
     """A step of 512 rollouts in 1, 2, 4 and 8 passes: its groups are dealt out evenly."""
     problems = CUT // base.generations
     stored = problems * base.prompt + CUT * base.completion
-    return [measure(replace(base, problems=problems, max_tokens=stored // cut), rounds) for cut in CUTS]
+    return [replace(base, problems=problems, max_tokens=stored // cut) for cut in CUTS]
 
 
 def main() -> None:
@@ -74,8 +79,10 @@ def main() -> None:
     parser.add_argument("--largest", type=int, default=LARGEST, help="rollouts of the largest step")
     given = parser.parse_args()
     base = workload_of(given)
-    sizes, grown = by_rollouts(base, given.largest, given.rounds)
-    cut = by_cuts(base, given.rounds)
+    growing = by_rollouts(base, given.largest)
+    sizes = [workload.rollouts for workload in growing]
+    grown = measure(growing, given.rounds)
+    cut = measure(by_cuts(base), given.rounds)
     print(ratios("rollouts", [f"{n:,}" for n in sizes], grown))
     print(f"\nA step of {CUT:,} rollouts, its training cut:\n")
     print(ratios("micro-batches", [str(n) for n in CUTS], cut))

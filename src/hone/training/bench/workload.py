@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hone.catalog import fill
+from hone.compute.memory import CAP
 from hone.core.errors import RecipeError, nearest
 from hone.core.recipe import Recipe
 from hone.policies import shapes
@@ -105,5 +106,5 @@ class Workload:
 def default(device: str = "auto") -> Workload:
     """What is measured if nothing is said: seconds on two cores, and enough to fill a GPU on one."""
     if resolve_device(device).type == "cpu":
-        return Workload(device=device)
+        return Workload(device=device, max_tokens=CAP["cpu"])
     return Workload("qwen3-0.6b", problems=16, prompt=128, completion=256, device=device)
