@@ -1,4 +1,4 @@
-"""How much of decoding is Python and launches, not arithmetic: shown in two ways that do not depend on one another.
+"""How much of decoding is Python and launches, not arithmetic: shown in ways that do not depend on one another.
 
 python benchmarks/decode_profile.py [--sequences 64] [--json FILE]
 
@@ -6,16 +6,19 @@ python benchmarks/decode_profile.py [--sequences 64] [--json FILE]
    left is Python, dispatch, views and allocations. The profiler slows down what is small: this is an upper bound.
 2. The same loop on a model of the same depth that is 16 channels wide, against the real one. It runs the same Python
    and launches as many kernels, with next to nothing to compute in each.
+3. On a CPU with numba, by the clock: the time inside compiled kernels and in computing the prompts, against the wall
+   time of the same loop. Nothing but the clock is added; what a launch costs inside its kernel is not seen.
 """
 
 from __future__ import annotations
 
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from torch._C._profiler import _ExperimentalConfig
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from hone.core.errors import EngineError
+from hone.engines.native_model import NativeModel
 from hone.kernels.numba_jit import has_numba
 from hone.policies import shapes
 from hone.training.bench.stepping import Bench
@@ -50,14 +54,14 @@ KERNELS = ("aten::", "mkl::", "numba::")  # names of what computes begin so
 
 
 @contextmanager
-def numba_recorded() -> Iterator[None]:
-    """Let torch's profiler see numba's kernels, which it knows nothing of."""
+def numba_wrapped(wrap: Callable[..., None]) -> Iterator[None]:
+    """Call `wrap(name, kernel, *values)` wherever the library calls a kernel of numba's."""
     kernels = (
         {name: f for name, f in vars(layers_numba).items() if hasattr(f, "py_func")} if has_numba() else {}
     )
     try:
         for name, kernel in kernels.items():
-            setattr(layers_numba, name, partial(_recorded, name, kernel))
+            setattr(layers_numba, name, partial(wrap, name, kernel))
         yield
     finally:
         for name, kernel in kernels.items():
@@ -65,6 +69,7 @@ def numba_recorded() -> Iterator[None]:
 
 
 def _recorded(name: str, kernel: Callable[..., None], *values: Any) -> None:
+    """Let torch's profiler see numba's kernels, which it knows nothing of."""
     with record_function(f"numba::{name}"):
         kernel(*values)
 
@@ -93,12 +98,37 @@ def by_profiler(bench: Bench) -> dict[str, float]:
     if bench.device.type == "cuda":
         kinds.append(ProfilerActivity.CUDA)
     everywhere = _ExperimentalConfig(profile_all_threads=True)  # engines run in a thread of their own
-    with numba_recorded(), profile(activities=kinds, experimental_config=everywhere) as found:
+    with numba_wrapped(_recorded), profile(activities=kinds, experimental_config=everywhere) as found:
         wall = bench.sample()
     inside = computing(found.events(), bench.device)
     if not inside:
         raise EngineError("The profiler saw no kernel.", "Report this: it is a bug.")
     return {"wall": wall, "kernels": inside, "overhead": 1 - inside / wall}
+
+
+def by_clock(bench: Bench, rounds: int) -> dict[str, float]:
+    """Medians of the seconds of a sampled step, and of them inside numba's kernels and the prefill."""
+    inside: list[float] = []
+
+    def timed(_: str, kernel: Callable[..., Any], *values: Any) -> Any:
+        start = time.perf_counter()
+        found = kernel(*values)
+        inside.append(time.perf_counter() - start)
+        return found
+
+    walls, kernels = [], []
+    prefill = NativeModel.prefill
+    with numba_wrapped(timed):
+        NativeModel.prefill = partialmethod(partial(timed, "", prefill))  # type: ignore[assignment]
+        try:
+            for _ in range(rounds):
+                inside.clear()
+                walls.append(bench.sample())
+                kernels.append(sum(inside))
+        finally:
+            NativeModel.prefill = prefill  # type: ignore[method-assign]
+    overhead = statistics.median(1 - k / w for k, w in zip(kernels, walls))
+    return {"wall": statistics.median(walls), "kernels": statistics.median(kernels), "overhead": overhead}
 
 
 def main() -> None:
@@ -120,6 +150,7 @@ def main() -> None:
             for which, bench in benches.items():
                 seconds[which].append(bench.sample())
         profiled = by_profiler(benches["real"])
+        clocked = by_clock(benches["real"], given.rounds) if has_numba() else None
         device = benches["real"].device
     walls = {which: spread(found[WARM_UP:]) for which, found in seconds.items()}
     ratio = statistics.median(b / a for a, b in zip(*(found[WARM_UP:] for found in seconds.values())))
@@ -129,12 +160,23 @@ def main() -> None:
         ["16 channels wide, against the real model", f"{walls['narrow']['median']:.3f} s",
          f"{walls['real']['median']:.3f} s", f"{ratio:.0%}"],
     ]  # fmt: skip
+    if clocked is not None and device.type == "cpu":
+        rows.append(
+            ["inside compiled kernels by the clock", f"{clocked['kernels']:.3f} s", f"{clocked['wall']:.3f} s",
+             f"{clocked['overhead']:.0%}"]
+        )  # fmt: skip
     print(table(("way", "measured", "against", "overhead"), rows))
     steps = real.completion
     print(
         f"\n{1e3 * walls['real']['median'] / steps:.2f} ms for a token of each of {real.rollouts} sequences."
     )
-    body = {"machine": facts(device), "profiler": profiled, "seconds": walls, "narrow_over_real": ratio}
+    body = {
+        "machine": facts(device),
+        "profiler": profiled,
+        "clock": clocked,
+        "seconds": walls,
+        "narrow_over_real": ratio,
+    }
     write(given.json, body)
 
 

@@ -67,4 +67,5 @@ def test_the_decode_profile_sees_the_kernels_of_the_engine(script):
     assert 0 < profiled["kernels"] < profiled["wall"]
     assert profiled["overhead"] == pytest.approx(1 - profiled["kernels"] / profiled["wall"])
     assert found["narrow_over_real"] > 0
+    assert 0 < found["clock"]["kernels"] < found["clock"]["wall"]
     assert module.shapes.parse(module.narrow(MICRO))[1] == {**module.NARROW, "layers": 2}

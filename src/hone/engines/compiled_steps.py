@@ -86,8 +86,9 @@ class CompiledSteps:
         self._embedding = base.embed_tokens.weight.detach()
         self._last_norm = _array(base.norm.weight)
         weights, biases = zip(*model.matrices())
-        if model.laid_out is None:
-            model.laid_out = lay_out(weights, int(CACHE_SHARE * memory_bytes(model.device)))
+        if model.laid_out is None or model.must_lay_out:
+            budget = int(CACHE_SHARE * memory_bytes(model.device))
+            model.laid_out, model.must_lay_out = lay_out(weights, budget, model.laid_out), False
         none = torch.empty(0)
         self._kind, matrices = model.laid_out.kind, model.laid_out.flat
         linears = matrices, [_array(none if bias is None else bias) for bias in biases]

@@ -153,8 +153,7 @@ class Decoding:
         """Sample a chunk of tokens for every row and record it. Returns the last tokens and which rows have ended."""
         work, rollouts = self._work, self._rollouts
         start = work.lengths[rollouts]
-        columns = start[:, None] + np.arange(self._chunk)
-        noise = np.ascontiguousarray(work.noise[rollouts[:, None], columns].T)
+        noise = work.noise[rollouts, start + np.arange(self._chunk)[:, None]]
         tokens: list[torch.Tensor] = []
         logprobs: list[torch.Tensor] = []
         for step in range(self._chunk):

@@ -111,7 +111,7 @@ class NativeEngine(BarrierEngine):
         """Drop prefixes and the cache of rollouts' own tokens; the next call makes them again."""
         self._store.clear()
         self._suffixes = SuffixCache()
-        self._model.laid_out = None
+        self._model.laid_out, self._model.must_lay_out = None, True
         self._static = self._make_static()
 
     def run(self, requests: Sequence[SampleRequest]) -> list[list[Completion]]:

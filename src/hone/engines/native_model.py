@@ -129,7 +129,8 @@ class NativeModel:
         self.model = model
         self._autocast = autocast
         self.version = 0  # of the weights that were taken last
-        self.laid_out: Matrices | None = None  # `matrices`, once a CPU's decode steps have laid them out
+        self.laid_out: Matrices | None = None  # `matrices`, once a CPU's decode steps have laid them out,
+        self.must_lay_out = True  # which they do again after a refresh
         self._compute: ComputeWeights | None = None
         self._norms: list[_LayerNorms] = []
         self._last_norm: Norm
@@ -179,7 +180,7 @@ class NativeModel:
         table = getattr(self, "_cos", None)
         if table is None or table.dtype != residual_dtype or table.device != self.device:
             self._cos = self._sin = torch.empty(0, self.head_dim, dtype=residual_dtype, device=self.device)
-        self.laid_out = None
+        self.must_lay_out = True
         self.version = version
 
     def matrices(self) -> list[tuple[Tensor, Tensor | None]]:

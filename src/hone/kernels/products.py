@@ -80,21 +80,23 @@ class Matrices:
     flat: list[Float[np.ndarray, "numbers"]]
 
 
-def lay_out(weights: Sequence[Float[Tensor, "out in"]], budget: int) -> Matrices:
-    """Float32 matrices, packed where MKL is if together they fit into `budget` bytes, else as they are."""
+def lay_out(weights: Sequence[Float[Tensor, "out in"]], budget: int, before: Matrices | None = None) -> Matrices:
+    """Float32 matrices, packed where MKL is if together they fit into `budget` bytes, else as they are.
+
+    The memory of matrices of the same shapes that were packed `before` is taken again.
+    """
     library = mkl()
     if library is None or sum(weight.nbytes for weight in weights) > budget:
         return Matrices(TRANSPOSED, [weight.contiguous().view(-1).numpy() for weight in weights])
-    return Matrices(PACKED, [_pack(library, weight.contiguous()) for weight in weights])
-
-
-def _pack(library: ctypes.CDLL, weight: Float[Tensor, "out in"]) -> Float[np.ndarray, "numbers"]:
     size = library.cblas_sgemm_pack_get_size
     size.restype = ctypes.c_size_t
-    width, depth = weight.shape
-    packed = torch.zeros(size(SECOND, LIKELY_ROWS, width, depth) // 4 + 1)
-    library.cblas_sgemm_pack(
-        ROW_MAJOR, SECOND, TRANSPOSED, LIKELY_ROWS, width, depth, ctypes.c_float(1),
-        ctypes.c_void_p(weight.data_ptr()), depth, ctypes.c_void_p(packed.data_ptr()),
-    )  # fmt: skip
-    return packed.numpy()
+    sizes = [size(SECOND, LIKELY_ROWS, *weight.shape) // 4 + 1 for weight in weights]
+    if before is None or before.kind != PACKED or [len(packed) for packed in before.flat] != sizes:
+        before = Matrices(PACKED, [torch.empty(numbers).numpy() for numbers in sizes])
+    for weight, packed in zip(weights, before.flat):
+        dense = weight.contiguous()
+        library.cblas_sgemm_pack(
+            ROW_MAJOR, SECOND, TRANSPOSED, LIKELY_ROWS, *dense.shape, ctypes.c_float(1),
+            ctypes.c_void_p(dense.data_ptr()), dense.shape[1], ctypes.c_void_p(packed.ctypes.data),
+        )  # fmt: skip
+    return before

@@ -237,10 +237,13 @@ class TokenPolicy:
 
     def decode(self, tokens: Tokens, stop: tuple[str, ...] = ()) -> str:
         """Text of action tokens, cut before the end token and before the first stop string."""
-        ids, ends = tokens.tolist(), self.end_tokens
-        while ids and ids[-1] in ends:
-            ids.pop()
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        size, ends = len(tokens), self.end_tokens
+        while size and int(tokens[size - 1]) in ends:
+            size -= 1
+        # An array: of a list transformers asks every element what it is.
+        text: str = self.tokenizer.decode(
+            tokens[:size], skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
         cuts = [at for s in stop if (at := text.find(s)) >= 0]
         return text[: min(cuts)] if cuts else text
 
