@@ -22,7 +22,7 @@ import torch
 FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 DEADLINE = 600  # seconds to wait for other processes to compile
 
-_LOAD = threading.Lock()
+_ONE_LOADS = threading.Lock()
 _KERNELS: list[tuple[Any, tuple[Any, ...]]] = []  # each with the types of its arguments
 
 
@@ -99,15 +99,20 @@ def _compile_elsewhere() -> None:
             process.kill()
 
 
+@cache
+def _load() -> None:
+    """Read every kernel from the store, which other processes fill first if it lacks one."""
+    if not compiled_before():
+        _compile_elsewhere()
+    compile_share(0, 1)
+
+
 def prepare() -> None:
     """Load the kernels, and run those that this thread calls on as many threads as torch. Call before the first."""
     import numba
 
     config: Any = numba.config
     with _same_threads() as threads:
-        with _LOAD:
-            if not all(made.signatures for made, _ in _KERNELS):
-                if not compiled_before():
-                    _compile_elsewhere()
-                compile_share(0, 1)
+        with _ONE_LOADS:
+            _load()
         numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))

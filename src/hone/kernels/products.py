@@ -51,6 +51,7 @@ def product() -> Any:
     return types.ExternalFunction(SYMBOL, types.void(*arguments))
 
 
+@cache  # for as long as kernels may call it
 def of_scipy() -> Any:
     """The same of contiguous matrices that are not packed, by numba's `dot`, which calls scipy's BLAS."""
     import numba
