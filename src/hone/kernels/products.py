@@ -81,7 +81,9 @@ class Matrices:
     flat: list[Float[np.ndarray, "numbers"]]
 
 
-def lay_out(weights: Sequence[Float[Tensor, "out in"]], budget: int, before: Matrices | None = None) -> Matrices:
+def lay_out(
+    weights: Sequence[Float[Tensor, "out in"]], budget: int, before: Matrices | None = None
+) -> Matrices:
     """Float32 matrices, packed where MKL is if together they fit into `budget` bytes, else as they are.
 
     The memory of matrices of the same shapes that were packed `before` is taken again.
