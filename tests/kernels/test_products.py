@@ -35,7 +35,7 @@ def test_laid_out_matrices_multiply_as_others(rows: int, bias: bool, budget: int
     laid_out = products.lay_out([weight], budget)
     assert laid_out.kind == (PACKED if budget else TRANSPOSED)
     out = torch.full((rows, 40), torch.nan)  # what was there does not count
-    kernels.project(x.numpy(), laid_out.flat[0], laid_out.kind, added.numpy() if bias else NONE, out.numpy())
+    kernels.linear(x.numpy(), laid_out.flat[0], laid_out.kind, added.numpy() if bias else NONE, out.numpy())
     want = x.double() @ weight.double().T + (added.double() if bias else 0)
     torch.testing.assert_close(out.double(), want, atol=1e-5, rtol=1e-5)
 

@@ -102,7 +102,7 @@ class CompiledSteps:
         width, inner = layer.down.shape
         sizes = width, width, width, len(layer.qkv), heads * dim, len(layer.gate_up), inner
         self._buffers = [torch.zeros(slots, size) for size in sizes]
-        self._flat = tuple(np.zeros(slots * heads * size, np.float32) for size in (dim, dim, 1))
+        self._flat = tuple(torch.zeros(slots * heads * size).numpy() for size in (dim, dim, 1))
         self._slots: Ints = np.arange(slots)  # of each row
         self._prefixes: Ints = np.zeros((slots, 5), np.int64)  # of each row
         self._planned = 0  # rows that the plan was made for
@@ -153,9 +153,9 @@ class CompiledSteps:
         if self._truncates:
             return draw(self._model.logits(hidden), torch.from_numpy(noise), self._row_settings)
         tokens, logprobs = torch.empty(len(noise), dtype=torch.int64), torch.empty(len(noise))
-        logits = np.empty((len(noise), len(self._model.head)), np.float32)
+        logits = torch.empty(len(noise), len(self._model.head)).numpy()  # numpy's arrays are not aligned
         matrix, bias = self._head
-        kernels.project(hidden.numpy(), matrix, self._kind, bias, logits)
+        kernels.linear(hidden.numpy(), matrix, self._kind, bias, logits)
         kernels.draw(logits, noise, self._row_temperatures, tokens.numpy(), logprobs.numpy())
         return tokens, logprobs
 

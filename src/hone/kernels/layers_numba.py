@@ -199,7 +199,7 @@ def multiply(
     )  # fmt: skip
 
 
-@part
+@kernel("void(f4[:, ::1], f4[::1], i8, f4[::1], f4[:, ::1])", loops=False)
 def linear(x: Floats, matrix: Floats, kind: int, bias: Floats, out: Floats) -> None:
     """`out[rows, width]` is `x[rows, depth]` times a matrix of `kind`, plus the bias, which may be empty."""
     rows, width = out.shape
@@ -210,10 +210,12 @@ def linear(x: Floats, matrix: Floats, kind: int, bias: Floats, out: Floats) -> N
     multiply(rows, width, x.shape[1], x.ctypes.data, matrix.ctypes.data, kind, beta, out.ctypes.data)
 
 
-@kernel("void(f4[:, ::1], f4[::1], i8, f4[::1], f4[:, ::1])", loops=False)
-def project(x: Floats, matrix: Floats, kind: int, bias: Floats, out: Floats) -> None:
-    """A linear layer by itself."""
-    linear(x, matrix, kind, bias, out)
+@part
+def aligned(rows: int, width: int) -> Floats:
+    """A new array that begins at a multiple of 64 bytes: how products round depends on that."""
+    room = np.empty(rows * width + 15, F)
+    first = -(room.ctypes.data // 4) % 16
+    return room[first : first + rows * width].reshape(rows, width)
 
 
 @kernel("void(f4[::1], i8[:, ::1], i8, i8, f4[::1], f4[::1])")
@@ -225,7 +227,7 @@ def attend_prefixes(queries: Floats, units: Ints, index: int, dim: int, shared: 
     """
     for unit in numba.prange(len(units)):
         key, value, size, length, first, count = units[unit]
-        scores, key, value = np.empty((count, length), F), key + index * size, value + index * size
+        key, value, scores = key + index * size, value + index * size, aligned(count, length)
         query, out = queries[first * dim :], shared[first * dim :]
         multiply(count, length, dim, query.ctypes.data, key, TRANSPOSED, F(0), scores.ctypes.data)
         for row in range(count):
@@ -247,6 +249,7 @@ def attend_prefixes(queries: Floats, units: Ints, index: int, dim: int, shared: 
     "void(UniTuple(f4[::1], 10), UniTuple(f4[:, ::1], 3), UniTuple(f4[:, :, :, ::1], 2), UniTuple(f4[::1], 3), "
     "UniTuple(i8[::1], 5), i8[:, ::1], UniTuple(f4[:, ::1], 7), i8, i8, f4, f4)",
     loops=False,
+    calls=True,
 )
 def layer(
     weights: tuple[Floats, ...],
@@ -261,10 +264,7 @@ def layer(
     eps: np.float32,
     scale: np.float32,
 ) -> None:
-    """Layer `index` of a decoder for one token per row: the kernels above with products between them, in one launch.
-
-    `added` has what the layer before adds to `x`, and then what this one does. Biases may be empty.
-    """
+    """Layer `index` of a decoder for one token per row. `added` has what the layer before adds to `x`, then its own."""
     before_attention, before_mlp, qkv, out, gate_up, down, qkv_bias, out_bias, gate_up_bias, down_bias = (
         weights
     )

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -23,7 +24,31 @@ FASTMATH = {"reassoc", "contract", "arcp", "nsz"}
 DEADLINE = 600  # seconds to wait for other processes to compile
 
 _ONE_LOADS = threading.Lock()
-_KERNELS: list[tuple[Any, tuple[Any, ...]]] = []  # each with the types of its arguments
+
+
+@dataclass(frozen=True)
+class _Kernel:
+    """A function that numba compiles for arguments of these types, and whether it calls other kernels."""
+
+    function: Any
+    types: tuple[Any, ...]
+    calls: bool
+
+    @property
+    def name(self) -> str:
+        return str(self.function.py_func.__name__)
+
+    def on_disk(self) -> bool:
+        """Whether numba's store has it, as its file is now and for this processor."""
+        from numba.core.caching import FunctionCache
+
+        return (
+            FunctionCache(self.function.py_func).load_overload(self.types, self.function.targetctx)
+            is not None
+        )
+
+
+_KERNELS: list[_Kernel] = []
 
 
 @cache
@@ -32,8 +57,11 @@ def has_numba() -> bool:
     return all(importlib.util.find_spec(name) for name in ("numba", "numba.np.ufunc.omppool"))
 
 
-def kernel(signature: str, loops: bool = True) -> Callable[[Callable[..., Any]], Any]:
-    """A function compiled for arguments of numba's `signature`. Where it `loops`, `numba.prange` runs in parallel."""
+def kernel(signature: str, loops: bool = True, calls: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """A function compiled for arguments of numba's `signature`, which `calls` other kernels or not.
+
+    Where it `loops`, `numba.prange` runs in parallel.
+    """
     import numba
     from numba.core.sigutils import normalize_signature
 
@@ -42,7 +70,7 @@ def kernel(signature: str, loops: bool = True) -> Callable[[Callable[..., Any]],
 
     def compiled(function: Callable[..., Any]) -> Any:
         made = numba.njit(parallel=loops, fastmath=FASTMATH, cache=True, nogil=True)(function)
-        _KERNELS.append((made, normalize_signature(signature)[0]))
+        _KERNELS.append(_Kernel(made, normalize_signature(signature)[0], calls))
         return made
 
     return compiled
@@ -65,33 +93,31 @@ def _same_threads() -> Iterator[int]:
 
 
 def compiled_before() -> bool:
-    """Whether every kernel is loaded, or in numba's store as its file is now and for this processor."""
-    from numba.core.caching import FunctionCache
-
+    """Whether every kernel is loaded, or on disk."""
     with _same_threads():
-        return all(
-            made.signatures or FunctionCache(made.py_func).load_overload(types, made.targetctx) is not None
-            for made, types in _KERNELS
-        )
+        return all(kernel.function.signatures or kernel.on_disk() for kernel in _KERNELS)
 
 
-def compile_share(first: int, step: int) -> None:
-    """Compile every `step`-th kernel, or read it from numba's store."""
-    for made, types in _KERNELS[first::step]:
-        made.compile(types)
-        made.disable_compile()  # other types are a mistake
+def compile_named(*names: str) -> None:
+    """Compile these kernels, or read them from numba's store."""
+    for kernel in _KERNELS:
+        if kernel.name in names:
+            kernel.function.compile(kernel.types)
+            kernel.function.disable_compile()  # other types are a mistake
 
 
 def _compile_elsewhere() -> None:
-    """Fill numba's store from other processes, one a thread of torch.
+    """Fill numba's store from other processes, no more than torch has threads.
 
     What a process has compiled itself rounds otherwise than what it reads, as loops are optimized once more on their
     way to the store: a first run would differ from all later ones.
     """
-    program = "from hone.kernels import layers_numba, numba_jit; numba_jit.compile_share({}, {})"
+    program = "from hone.kernels import layers_numba, numba_jit; numba_jit.compile_named(*{!r})"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    shares = torch.get_num_threads()
-    programs = [program.format(i, shares) for i in range(shares)]
+    # What calls others comes last, when most of those are in the store.
+    names = [kernel.name for kernel in sorted(_KERNELS, key=lambda kernel: kernel.calls)]
+    processes = min(torch.get_num_threads(), len(names))
+    programs = [program.format(names[i::processes]) for i in range(processes)]
     for process in [subprocess.Popen([sys.executable, "-c", text], env=environment) for text in programs]:
         try:
             process.wait(DEADLINE)
@@ -104,7 +130,7 @@ def _load() -> None:
     """Read every kernel from the store, which other processes fill first if it lacks one."""
     if not compiled_before():
         _compile_elsewhere()
-    compile_share(0, 1)
+    compile_named(*(kernel.name for kernel in _KERNELS))
 
 
 def prepare() -> None:
