@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,22 @@ def test_shared_scores_equal_expanded_ones(kind: str):
     rows = policy.score(forest, 0.7, entropy=True)
     torch.testing.assert_close(shared.logprobs, rows.logprobs, rtol=1e-5, atol=1e-4)
     torch.testing.assert_close(shared.entropy, rows.entropy, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="there is one thread anyway")
+def test_gradients_repeat_to_the_bit_on_two_threads():
+    policy = TokenPolicy(tiny_model("qwen3"), CharTokenizer())
+    forest = pack(groups_of([5], [[9] * 400]))  # 400 first tokens hang on one hidden state
+    threads, found = torch.get_num_threads(), set()
+    torch.set_num_threads(2)
+    try:
+        for _ in range(20):
+            policy.model.zero_grad()
+            policy.score(forest).logprobs.sum().backward()
+            found.add(b"".join(p.grad.numpy().tobytes() for p in policy.parameters()))
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 1
 
 
 def test_an_architecture_that_cannot_share_is_expanded_and_says_so():

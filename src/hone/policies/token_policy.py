@@ -177,7 +177,9 @@ class TokenPolicy:
             )
         hidden: Tensor = out.last_hidden_state[0]
         forest_operator.hold(hidden, layout)
-        return hidden[predictor]
+        # The end of a prompt predicts the first token of its whole group. On a CPU the gradient of an index adds those
+        # up in the order in which threads come, that of `index_select` in theirs; on a GPU it is the other way round.
+        return hidden[predictor] if hidden.is_cuda else hidden.index_select(0, predictor)
 
     def _try_forest(self) -> str:
         """Compare the forest with padded rows on a tiny batch; the reason if it does not serve this architecture.
