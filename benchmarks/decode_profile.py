@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial, partialmethod
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,8 +118,12 @@ def by_clock(bench: Bench, rounds: int) -> dict[str, float]:
 
     walls, kernels = [], []
     prefill = NativeModel.prefill
+
+    def timed_prefill(model: NativeModel, *values: Any) -> Any:
+        return timed("", prefill, model, *values)
+
     with numba_wrapped(timed):
-        NativeModel.prefill = partialmethod(partial(timed, "", prefill))  # type: ignore[assignment]
+        NativeModel.prefill = timed_prefill  # type: ignore[method-assign]
         try:
             for _ in range(rounds):
                 inside.clear()

@@ -63,7 +63,9 @@ products.mkl = lambda: None
 from engines.engine_models import policy, request, tokens_of
 from hone.engines import NativeEngine
 asked = [request("abc", n=5, max_tokens=12), request("a", n=3, max_tokens=6, path=(1,))]
-print(tokens_of(NativeEngine(policy("qwen2")).run(asked)))
+engine = NativeEngine(policy("qwen2"))
+print(tokens_of(engine.run(asked)))
+assert (engine._model.laid_out.kind == products.PACKED) == (products.mkl() is not None)
 """
 
 

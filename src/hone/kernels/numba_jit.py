@@ -1,7 +1,7 @@
 """How kernels for CPUs are compiled: by numba before their first use, kept on disk, on the threads that torch uses.
 
 No compiler need be installed. Kernels share torch's OpenMP threads, split their work by rows and never across a sum, so
-that results do not depend on the number of threads.
+that results do not depend on the number of threads, but for how MKL rounds the products that `linear` asks it for.
 """
 
 from __future__ import annotations
