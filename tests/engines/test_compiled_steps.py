@@ -82,13 +82,6 @@ def test_other_dtypes_and_activations_take_plain_steps(
         NativeEngine(policy()).run(MIXED)
 
 
-def test_compiling_is_said_beforehand(monkeypatch: pytest.MonkeyPatch) -> None:
-    NativeEngine(policy()).run(MIXED)
-    assert NativeEngine(policy()).note == ""  # there by now
-    monkeypatch.setattr(native, "compiled_before", lambda: False)
-    assert "Compiling kernels" in NativeEngine(policy()).note
-
-
 def test_without_numba_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "has_numba", lambda: False)
     assert "install `numba`" in NativeEngine(policy()).note

@@ -175,8 +175,7 @@ def test_weights_that_are_not_finite_stop_the_run() -> None:
                 engine.run([request("abc", temperature=temperature)])
 
 
-def test_unsupported_models_fall_back_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hone.engines.native.compiled_before", lambda: True)
+def test_unsupported_models_fall_back_and_say_so() -> None:
     other = GPT2LMHeadModel(
         GPT2Config(vocab_size=16, n_embd=16, n_layer=1, n_head=2, n_positions=32, eos_token_id=1)
     )

@@ -55,6 +55,18 @@ def test_kernels_are_read_from_the_store_and_refuse_other_types() -> None:
         kernels.silu_gate(np.zeros((2, 8)), np.zeros((2, 4), np.float32))
 
 
+def test_compiling_is_said_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    said: list[int] = []
+    monkeypatch.setattr(numba_jit._Kernel, "on_disk", lambda kernel: False)
+    monkeypatch.setattr(numba_jit, "_compile_elsewhere", lambda: said.append(len(caplog.messages)))
+    monkeypatch.setattr(numba_jit, "compile_named", lambda *names: None)
+    numba_jit._load.__wrapped__()
+    assert "Compiling kernels" in caplog.messages[0]
+    assert said == [1]
+
+
 def test_exp_is_within_two_units_in_the_last_place() -> None:
     x = np.linspace(-87, 88, 20_001, dtype=np.float32)
     got = np.array([kernels.exp(v) for v in x], np.float32)

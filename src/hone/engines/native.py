@@ -20,7 +20,7 @@ from hone.engines.static_batch import StaticBatch
 from hone.engines.static_decoding import StaticDecoding
 from hone.engines.stops import Stops
 from hone.kernels.available import has_triton
-from hone.kernels.numba_jit import compiled_before, has_numba
+from hone.kernels.numba_jit import has_numba
 
 # Tokens sampled between two looks at what has ended: each look makes a GPU wait.
 CHUNK = {"cpu": 1, "cuda": 16}
@@ -40,19 +40,6 @@ def choose_steps(model: NativeModel, cache: SuffixCache, params: Sequence[Sampli
 
         return CompiledSteps(model, cache, params)
     return PlainSteps(model, cache, params)
-
-
-def _kernel_note() -> str:
-    """What to say of the kernels of a CPU, or ''."""
-    if not has_numba():
-        return "Decoding without compiled kernels, which is slower: install `numba` for them."
-    from hone.kernels import layers_numba  # noqa: F401  whose kernels are asked for
-
-    if not compiled_before():
-        return (
-            "Compiling kernels for this processor, about half a minute, once: they are kept for later runs."
-        )
-    return ""
 
 
 class NativeEngine(BarrierEngine):
@@ -84,8 +71,8 @@ class NativeEngine(BarrierEngine):
         self._suffixes = SuffixCache()
         self._store = PrefixStore(int(CACHE_SHARE * memory_bytes(self._model.device)))
         self._static = self._make_static()
-        if has_kernels(self._model):
-            self.note = _kernel_note()
+        if has_kernels(self._model) and not has_numba():
+            self.note = "Decoding without compiled kernels, which is slower: install `numba` for them."
         if self._static is not None and not has_triton():
             self.note = (
                 "Decoding without Triton's kernels, which is slower: install `hone-rl[kernels]` for them."

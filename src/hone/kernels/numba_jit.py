@@ -7,12 +7,12 @@ that results do not depend on the number of threads, but for how MKL rounds the 
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -83,21 +83,6 @@ def part(function: Callable[..., Any]) -> Any:
     return numba.njit(fastmath={"contract"}, nogil=True)(function)
 
 
-@contextmanager
-def _same_threads() -> Iterator[int]:
-    """Leave torch the number of threads it has: numba's first use gives a thread all that it may launch."""
-    threads = torch.get_num_threads()
-    yield threads
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
-
-
-def compiled_before() -> bool:
-    """Whether every kernel is loaded, or on disk."""
-    with _same_threads():
-        return all(kernel.function.signatures or kernel.on_disk() for kernel in _KERNELS)
-
-
 def compile_named(*names: str) -> None:
     """Compile these kernels, or read them from numba's store."""
     for kernel in _KERNELS:
@@ -128,7 +113,10 @@ def _compile_elsewhere() -> None:
 @cache
 def _load() -> None:
     """Read every kernel from the store, which other processes fill first if it lacks one."""
-    if not compiled_before():
+    if not all(kernel.on_disk() for kernel in _KERNELS):
+        logging.getLogger("hone").warning(
+            "Compiling kernels for this processor, about half a minute, once: they are kept for later runs."
+        )
         _compile_elsewhere()
     compile_named(*(kernel.name for kernel in _KERNELS))
 
@@ -138,7 +126,9 @@ def prepare() -> None:
     import numba
 
     config: Any = numba.config
-    with _same_threads() as threads:
-        with _ONE_LOADS:
-            _load()
-        numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
+    threads = torch.get_num_threads()
+    with _ONE_LOADS:
+        _load()
+    numba.set_num_threads(min(threads, config.NUMBA_NUM_THREADS))
+    if torch.get_num_threads() != threads:  # numba's first use gives this thread all that it may launch
+        torch.set_num_threads(threads)
