@@ -83,7 +83,7 @@ class CompiledSteps:
         self._temperatures = np.array([p.temperature for p in params], np.float32)
         base = model.model.model
         self._eps, self._scale = np.float32(base.norm.variance_epsilon), np.float32(model.scale)
-        self._embedding = base.embed_tokens.weight.detach()
+        self._embedding = _array(base.embed_tokens.weight)
         self._last_norm = _array(base.norm.weight)
         weights, biases = zip(*model.matrices())
         if model.laid_out is None or model.must_lay_out:
@@ -102,6 +102,7 @@ class CompiledSteps:
         width, inner = layer.down.shape
         sizes = width, width, width, len(layer.qkv), heads * dim, len(layer.gate_up), inner
         self._buffers = [torch.zeros(slots, size) for size in sizes]
+        self._all_logits = torch.empty(slots, len(model.head))  # numpy's arrays are not aligned
         self._flat = tuple(torch.zeros(slots * heads * size).numpy() for size in (dim, dim, 1))
         self._slots: Ints = np.arange(slots)  # of each row
         self._prefixes: Ints = np.zeros((slots, 5), np.int64)  # of each row
@@ -144,26 +145,26 @@ class CompiledSteps:
         else:  # what is computed for rows that are gone is waste
             self._at, self._stride = self._at[was], self._stride[was]
         self._rows = tuple(buffer[:rows].numpy() for buffer in self._buffers)
-        self._x, self._normed = self._buffers[0][:rows], self._buffers[2][:rows]
+        self._logits, self._normed = self._all_logits[:rows].numpy(), self._buffers[2][:rows]
 
     def draw(
-        self, hidden: Float[Tensor, "rows width"], noise: npt.NDArray[np.float64]
-    ) -> tuple[Int[Tensor, "rows"], Float[Tensor, "rows"]]:
+        self, hidden: Float[Tensor, "rows width"], noise: Float[np.ndarray, "rows"]
+    ) -> tuple[Int[np.ndarray, "rows"], Float[np.ndarray, "rows"]]:
         """Tokens and their logprobs, of last hidden states; by torch where some row excludes tokens."""
         if self._truncates:
-            return draw(self._model.logits(hidden), torch.from_numpy(noise), self._row_settings)
-        tokens, logprobs = torch.empty(len(noise), dtype=torch.int64), torch.empty(len(noise))
-        logits = torch.empty(len(noise), len(self._model.head)).numpy()  # numpy's arrays are not aligned
+            drawn, chosen = draw(self._model.logits(hidden), torch.from_numpy(noise), self._row_settings)
+            return drawn.numpy(), chosen.numpy()
+        tokens, logprobs = np.empty(len(noise), np.int64), np.empty(len(noise), np.float32)
         matrix, bias = self._head
-        kernels.linear(hidden.numpy(), matrix, self._kind, bias, logits)
-        kernels.draw(logits, noise, self._row_temperatures, tokens.numpy(), logprobs.numpy())
+        kernels.linear(hidden.numpy(), matrix, self._kind, bias, self._logits)
+        kernels.draw(self._logits, noise, self._row_temperatures, tokens, logprobs)
         return tokens, logprobs
 
-    def decode(self, tokens: Int[Tensor, "rows"], written: Ints) -> Float[Tensor, "rows width"]:
-        """Hidden states after `tokens`."""
+    def decode(self, tokens: Ints, written: Ints) -> Float[Tensor, "rows width"]:
+        """Hidden states after `tokens[rows]`."""
         positions = self._prefixes[:, 4] + written
         places = positions, self._slots, written, self._at, self._stride
-        torch.index_select(self._embedding, 0, tokens, out=self._x)
+        np.take(self._embedding, tokens, 0, out=self._rows[0], mode="clip")  # other modes copy
         for index, (weights, tables, cache) in enumerate(self._layers):
             kernels.layer(
                 weights, tables, cache, self._flat, places, self._units, self._rows, index, self._kind, self._eps,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Look = Callable[[npt.NDArray[np.int64]], None]
 PREFILL_TOKENS = 8192  # prefixes that are computed ahead of their admission hold about this many tokens
 Prefix = npt.NDArray[np.int32]
+Rows = npt.NDArray[np.int64]  # one number a row
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,11 @@ class Work:
     def record(
         self,
         rollouts: npt.NDArray[np.int64],
-        tokens: npt.NDArray[np.int32],
-        logprobs: npt.NDArray[np.float32],
+        tokens: Int[np.ndarray, "rows steps"],
+        logprobs: Float[np.ndarray, "rows steps"],
         stops: Stops,
     ) -> npt.NDArray[np.bool_]:
-        """Append a chunk `[rows, steps]` to `rollouts`, cut where each ends. Returns which rows have ended.
+        """Append a chunk to `rollouts`, cut where each ends. Returns which rows have ended.
 
         Raises EngineError if logprobs are not finite.
         """
@@ -147,32 +148,19 @@ class Decoding:
             self._look(self._rollouts[ended])
             hidden = self._advance(tokens, ended)
 
-    def _sample(
-        self, hidden: Float[torch.Tensor, "rows width"]
-    ) -> tuple[Int[torch.Tensor, "rows"], npt.NDArray[np.bool_]]:
+    def _sample(self, hidden: Float[torch.Tensor, "rows width"]) -> tuple[Rows, npt.NDArray[np.bool_]]:
         """Sample a chunk of tokens for every row and record it. Returns the last tokens and which rows have ended."""
         work, rollouts = self._work, self._rollouts
         start = work.lengths[rollouts]
-        noise = work.noise[rollouts, start + np.arange(self._chunk)[:, None]]
-        tokens: list[torch.Tensor] = []
-        logprobs: list[torch.Tensor] = []
+        tokens = np.empty((len(rollouts), self._chunk), np.int64)
+        logprobs = np.empty((len(rollouts), self._chunk), np.float32)
         for step in range(self._chunk):
             if step:
-                hidden = self._steps.decode(tokens[-1], start + step - 1)
-            drawn, chosen = self._steps.draw(hidden, noise[step])
-            tokens.append(drawn)
-            logprobs.append(chosen)
-        ended = work.record(
-            rollouts,
-            torch.stack(tokens, 1).cpu().numpy(),
-            torch.stack(logprobs, 1).float().cpu().numpy(),
-            self._stops,
-        )
-        return tokens[-1], ended
+                hidden = self._steps.decode(tokens[:, step - 1], start + step - 1)
+            tokens[:, step], logprobs[:, step] = self._steps.draw(hidden, work.noise[rollouts, start + step])
+        return tokens[:, -1], work.record(rollouts, tokens, logprobs, self._stops)
 
-    def _advance(
-        self, tokens: Int[torch.Tensor, "rows"], ended: npt.NDArray[np.bool_]
-    ) -> Float[torch.Tensor, "rows width"]:
+    def _advance(self, tokens: Rows, ended: npt.NDArray[np.bool_]) -> Float[torch.Tensor, "rows width"]:
         """Give the slots of ended rows to waiting rollouts, close the gaps, and decode the last tokens of the rest.
 
         A new row is decoded along with the others on a stray token and then overwritten, which keeps shapes
@@ -194,7 +182,7 @@ class Decoding:
             return fresh
         written = self._work.lengths[self._rollouts] - 1
         written[taken] = 0
-        hidden = self._steps.decode(tokens[torch.from_numpy(order).to(tokens.device)], written)
+        hidden = self._steps.decode(tokens[order], written)
         if len(taken):
             hidden[torch.from_numpy(taken).to(hidden.device)] = fresh
         return hidden

@@ -34,15 +34,13 @@ class Steps(Protocol):
         ...
 
     def draw(
-        self, hidden: Float[torch.Tensor, "rows width"], noise: npt.NDArray[np.float64]
-    ) -> tuple[Int[torch.Tensor, "rows"], Float[torch.Tensor, "rows"]]:
+        self, hidden: Float[torch.Tensor, "rows width"], noise: Float[np.ndarray, "rows"]
+    ) -> tuple[Int[np.ndarray, "rows"], Float[np.ndarray, "rows"]]:
         """Tokens and their logprobs, of last hidden states."""
         ...
 
-    def decode(
-        self, tokens: Int[torch.Tensor, "rows"], written: npt.NDArray[np.int64]
-    ) -> Float[torch.Tensor, "rows width"]:
-        """Hidden states after `tokens`, of which row i's goes to place `written[i]` of its slot.
+    def decode(self, tokens: Ints, written: Ints) -> Float[torch.Tensor, "rows width"]:
+        """Hidden states after `tokens[rows]`, of which row i's goes to place `written[i]` of its slot.
 
         They may be overwritten by the next call.
         """
@@ -68,23 +66,23 @@ class PlainSteps:
         self._settings = self._table.rows(kinds)
 
     def draw(
-        self, hidden: Float[torch.Tensor, "rows width"], noise: npt.NDArray[np.float64]
-    ) -> tuple[Int[torch.Tensor, "rows"], Float[torch.Tensor, "rows"]]:
+        self, hidden: Float[torch.Tensor, "rows width"], noise: Float[np.ndarray, "rows"]
+    ) -> tuple[Int[np.ndarray, "rows"], Float[np.ndarray, "rows"]]:
         """Tokens and their logprobs, of last hidden states."""
         logits = self._model.logits(hidden)
-        return draw(logits, torch.from_numpy(noise).to(logits.device), self._settings)
+        tokens, logprobs = draw(logits, torch.from_numpy(noise).to(logits.device), self._settings)
+        return tokens.cpu().numpy(), logprobs.float().cpu().numpy()
 
-    def decode(
-        self, tokens: Int[torch.Tensor, "rows"], written: npt.NDArray[np.int64]
-    ) -> Float[torch.Tensor, "rows width"]:
-        """Hidden states after `tokens`."""
-        place = torch.from_numpy(written).to(tokens.device)
+    def decode(self, tokens: Ints, written: Ints) -> Float[torch.Tensor, "rows width"]:
+        """Hidden states after `tokens[rows]`."""
+        device = self._model.device
+        after, place = (torch.from_numpy(each).to(device) for each in (tokens, written))
         used = self._used = int(written.max()) + 1
         bias = None
         if written.min() + 1 < used:
             last = place.repeat_interleave(self._model.num_kv)
-            beyond = torch.arange(used, device=tokens.device) > last[:, None]
-            bias = torch.zeros(beyond.shape, dtype=self._model.dtype, device=tokens.device)
+            beyond = torch.arange(used, device=device) > last[:, None]
+            bias = torch.zeros(beyond.shape, dtype=self._model.dtype, device=device)
             bias = bias.masked_fill_(beyond, -torch.inf)[:, None]
         cache = self._cache.view(place, used)
-        return self._model.decode(tokens, self._prefix_lengths + place, cache, bias, self._plan)
+        return self._model.decode(after, self._prefix_lengths + place, cache, bias, self._plan)
