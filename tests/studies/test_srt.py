@@ -102,7 +102,7 @@ def test_claims_in_mazes():
         "fixed": run_of(0.3, 0.35, 0.4, 0.4, 0.4, 0.4),
         "maxrl": run_of(0.3, 0.35, 0.4, 0.3, 0.2, 0.0),
     }
-    results = {arm: dict.fromkeys(range(3), run) for arm, run in arms.items()}
+    results = {arm: dict.fromkeys(srt_task.SEEDS, run) for arm, run in arms.items()}
     found = {claim: values.mean() for claim, values in srt_task.statistics(results).items()}
     wanted = {
         "rises": 0.1, "falls": -0.3, "early_stop": 0.3, "labels_better": 0.6, "fixed_stays": 0.3,
@@ -111,5 +111,9 @@ def test_claims_in_mazes():
     assert found == pytest.approx(wanted)
     assert set(found) == {claim.id for claim in srt_task.CLAIMS}
     assert srt_task.stopped_at(arms["srt"]) == 2
-    del results["labels"][1]
+    luckier = run_of(0.3, 0.35, 0.4, 0.3, 0.2, 0.1)
+    luckier["rates"][1] = [0.9] * 10 + [0.35] * 40  # the labelled split is highest before the others are
+    found = srt_task.statistics({"srt": dict.fromkeys(srt_task.SEEDS, luckier)})
+    assert [found[claim].mean() for claim in ("rises", "falls")] == pytest.approx([0.05, -0.25])
+    del results["labels"][5]
     assert "labels_better" not in srt_task.statistics(results)

@@ -1,4 +1,8 @@
-"""SRT on a real embedded task: the shipped model in mazes, beside training with labels and with a fixed teacher."""
+"""SRT on a real embedded task: the shipped model in mazes, beside training with labels and with a fixed teacher.
+
+A first look at 50 steps of seeds 0 to 2 left most claims undecided: runs are three times as long here, on eight fresh
+seeds, and where accuracy is highest is decided by problems that are not reported.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,9 @@ import numpy as np
 from hone.lab.claims import Claim
 from hone.studies.harness import Cell, Result, Results, Study, device
 
-SEEDS = 3
-STEPS, EVERY = 50, 10
-EARLY = 20  # a step near which accuracy was highest in a trial run with another seed
-LABELLED = 10  # of the 50 evaluated problems: the split that stops the run; the others are what is reported
+SEEDS = range(3, 11)
+STEPS, EVERY = 150, 10
+LABELLED = 10  # of the 50 evaluated problems: they say where accuracy is highest, the others are reported
 PATIENCE = 2
 EASY = {"name": "base_votes", "pool": 192, "samples": 16}
 ARMS: dict[str, dict[str, Any]] = {
@@ -24,9 +27,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "maxrl": {"method": "srt", "credit": "maxrl", "kl": "none"},
 }
 
+PEAK = "where the labelled split is highest"
 CLAIMS = (
-    Claim("rises", "Without labels accuracy first rises.", f"pass@1 after {EARLY} steps less that before", ">", 0.0),
-    Claim("falls", "Then it falls.", f"pass@1 after {STEPS} steps less that after {EARLY}", "<", 0.0),
+    Claim("rises", "Without labels accuracy first rises.", f"pass@1 {PEAK} less that before", ">", 0.0),
+    Claim("falls", "Then it falls.", f"last pass@1 less that {PEAK}", "<", 0.0),
     Claim(
         "majority_grows", "Meanwhile the majority only grows.",
         "mean majority share of the last 10 steps less that of the first 10", ">", 0.05,
@@ -49,7 +53,7 @@ def cells(short: bool) -> list[Cell]:
         else {"steps": STEPS, "every": EVERY, "problems": 50}
     )
     arms = ("srt", "fixed") if short else tuple(ARMS)
-    return [Cell(arm, seed, settings) for seed in range(1 if short else SEEDS) for arm in arms]
+    return [Cell(arm, seed, settings) for seed in (SEEDS[:1] if short else SEEDS) for arm in arms]
 
 
 def run(cell: Cell) -> Result:
@@ -91,17 +95,24 @@ def _rates(result: Result) -> np.ndarray:
     return np.asarray(result["rates"], dtype=float)[:, LABELLED:]
 
 
+def _labelled(result: Result) -> np.ndarray:
+    """Mean pass rates [evaluations] of the problems that decide."""
+    return np.asarray(result["rates"], dtype=float)[:, :LABELLED].mean(1)
+
+
 def statistics(results: Results) -> dict[str, np.ndarray]:
     """One value a seed for every claim whose arms have all seeds."""
     whole = {
-        arm: [found[seed] for seed in sorted(found)] for arm, found in results.items() if len(found) == SEEDS
+        arm: [found[seed] for seed in sorted(found)]
+        for arm, found in results.items()
+        if len(found) == len(SEEDS)
     }
     out: dict[str, list[float]] = {}
     for each in whole.get("srt", ()):
         means = _rates(each).mean(1)
-        early = EARLY // EVERY
-        out.setdefault("rises", []).append(means[early] - means[0])
-        out.setdefault("falls", []).append(means[-1] - means[early])
+        peak = int(_labelled(each).argmax())
+        out.setdefault("rises", []).append(means[peak] - means[0])
+        out.setdefault("falls", []).append(means[-1] - means[peak])
         share = each["readings"]["majority_frequency"]
         out.setdefault("majority_grows", []).append(float(np.mean(share[-10:]) - np.mean(share[:10])))
         out.setdefault("early_stop", []).append(means[stopped_at(each)] - means[-1])
@@ -114,7 +125,7 @@ def statistics(results: Results) -> dict[str, np.ndarray]:
 
 def stopped_at(result: Result) -> int:
     """The best evaluation of the labelled split when `PATIENCE` in a row were no better."""
-    labelled = np.asarray(result["rates"], dtype=float)[:, :LABELLED].mean(1)
+    labelled = _labelled(result)
     best, worse = 0, 0
     for at in range(1, len(labelled)):
         best, worse = (at, 0) if labelled[at] > labelled[best] else (best, worse + 1)
@@ -158,8 +169,9 @@ STUDY = Study(
     title="SRT in mazes",
     scale="sprout",
     budget=(
-        "mazes of size 7, the shipped model, 50 steps of 8 problems and 16 rollouts (about 40,000 sampled tokens a "
-        "run), 50 held-out problems with 8 samples every 10 steps, 3 seeds; a run takes about a minute of one core"
+        f"mazes of size 7, the shipped model, {STEPS} steps of 8 problems and 16 rollouts (about 120,000 sampled "
+        f"tokens a run), 50 held-out problems with 8 samples every {EVERY} steps, {len(SEEDS)} seeds; a run takes "
+        "about two minutes of one core"
     ),
     claims=CLAIMS,
     cells=cells,
