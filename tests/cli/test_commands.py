@@ -204,6 +204,8 @@ def test_doctor_fails_where_something_is_missing(monkeypatch, tmp_path):
         (["method=rlo"], "`method: rlo` does not exist. Did you mean `rloo`?"),
         (["steps=many"], "`steps` is 'many'"),
         (["eval.problem=3"], "`eval.problem` is not a key. Did you mean `problems`?"),
+        (["eval.k=1"], "`eval.k` is 1: it must be a list. Write it as one: `[1]`."),
+        (["rewards=majority"], "`rewards` is 'majority': it must be a list. Write it as one: `[majority]`."),
         (["steps"], "`steps` is not an override"),
         (["credit=none"], "every rollout would be reinforced alike"),
     ],

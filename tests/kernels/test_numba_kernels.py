@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +69,27 @@ def test_compiling_is_said_before_it_begins(
     numba_jit._load.__wrapped__()
     assert "Compiling kernels" in caplog.messages[0]
     assert said == [1]
+
+
+NOWHERE = """
+import logging
+from numba.core.caching import CacheImpl, UserProvidedCacheLocator
+CacheImpl._locator_classes = [UserProvidedCacheLocator]  # neither the package's folder nor the home can be written
+logging.basicConfig(format="%(message)s")
+from hone.kernels import layers_numba
+from hone.lab import kernel
+"""
+
+
+def test_where_nothing_can_be_kept_kernels_get_a_folder_that_goes_with_the_process(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    program = NOWHERE + "import os; print(os.path.isdir(os.environ['NUMBA_CACHE_DIR']))"
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "True\n"
+    assert done.stderr.count("every run compiles them. Set NUMBA_CACHE_DIR") == 1
+    assert list(tmp_path.glob("hone-kernels-*")) == []
 
 
 def test_exp_is_within_two_units_in_the_last_place() -> None:

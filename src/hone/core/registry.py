@@ -83,6 +83,14 @@ def with_options(
     return checked(cls, {**given, **options}, where)
 
 
+def complaint(error: Mapping[str, Any]) -> tuple[str, str]:
+    """What pydantic has against a value, in a clause, and the mend."""
+    if error["type"] == "tuple_type":
+        return "it must be a list", f"Write it as one: `[{error['input']}]`."
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{message[:1].lower()}{message[1:]}", "Correct the value."
+
+
 def checked(cls: type, values: Mapping[str, Any], where: str) -> Any:
     """Build the dataclass `cls` with types validated. Raises RecipeError naming `where.key`."""
     from pydantic import TypeAdapter, ValidationError
@@ -105,6 +113,5 @@ def checked(cls: type, values: Mapping[str, Any], where: str) -> Any:
             raise RecipeError(
                 f"`{key}` is not set, and it has no default.", f"Set `{first['loc'][-1]}`."
             ) from None
-        raise RecipeError(
-            f"`{key}` is {quoted(first['input'])}: {first['msg']}.", "Correct the value."
-        ) from None
+        wrong, mend = complaint(first)
+        raise RecipeError(f"`{key}` is {quoted(first['input'])}: {wrong}.", mend) from None

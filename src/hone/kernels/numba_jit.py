@@ -6,11 +6,14 @@ that results do not depend on the number of threads, but for how MKL rounds the 
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import logging
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -57,6 +60,28 @@ def has_numba() -> bool:
     return all(importlib.util.find_spec(name) for name in ("numba", "numba.np.ufunc.omppool"))
 
 
+@cache
+def find_store() -> None:
+    """See that numba can keep what it compiles: without a place for that, it refuses to compile.
+
+    Where it can write neither beside the package nor in the home folder, it gets a folder for as long as this process
+    lives, which processes that this one starts have too.
+    """
+    import numba
+    from numba.core.caching import FunctionCache
+
+    try:
+        FunctionCache(compile_named)
+    except RuntimeError:
+        folder = os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="hone-kernels-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        numba.config.reload_config()
+        logging.getLogger("hone").warning(
+            "Compiled kernels can be kept neither beside the package nor in the home folder, so every run compiles "
+            "them. Set NUMBA_CACHE_DIR to a folder that can be written."
+        )
+
+
 def kernel(signature: str, loops: bool = True, calls: bool = False) -> Callable[[Callable[..., Any]], Any]:
     """A function compiled for arguments of numba's `signature`, which `calls` other kernels or not.
 
@@ -65,6 +90,7 @@ def kernel(signature: str, loops: bool = True, calls: bool = False) -> Callable[
     import numba
     from numba.core.sigutils import normalize_signature
 
+    find_store()
     config: Any = numba.config
     config.THREADING_LAYER = "omp"
 
@@ -115,7 +141,7 @@ def _load() -> None:
     """Read every kernel from the store, which other processes fill first if it lacks one."""
     if not all(kernel.on_disk() for kernel in _KERNELS):
         logging.getLogger("hone").warning(
-            "Compiling kernels for this processor, about half a minute, once: they are kept for later runs."
+            "Compiling kernels for this processor, which takes about half a minute the first time."
         )
         _compile_elsewhere()
     compile_named(*(kernel.name for kernel in _KERNELS))

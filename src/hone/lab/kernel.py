@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numba
 import numpy as np
 
-from hone.kernels.numba_jit import FASTMATH
+from hone.kernels.numba_jit import FASTMATH, find_store
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
@@ -33,6 +33,8 @@ PRIOR = 1.0  # both counts of a Beta posterior before any rollout: no pass rate 
 REFILLS = 8  # a step with refill draws at most so many times its number of groups
 LEAST = 2  # rollouts of a group whose size is chosen
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's
+
+find_store()
 
 
 @numba.njit(nogil=True)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from hone.catalog import STAGE_KEYS, build_method, fill
 from hone.core.errors import RecipeError, nearest, quoted
 from hone.core.recipe import Recipe, phase_name, phase_number
+from hone.core.registry import complaint
 from hone.methods import cards
 from hone.recipes.strict_yaml import StrictLoader, check_values, parse
 
@@ -233,10 +234,8 @@ def _explain(error: ValidationError) -> RecipeError:
         for part in first["loc"][:-1]:
             fields = getattr(getattr(fields.get(str(part)), "annotation", None), "model_fields", {})
         return RecipeError(f"`{key}` is not a key.", nearest(str(first["loc"][-1]), sorted(fields)))
-    message = first["msg"].removeprefix("Value error, ")
-    return RecipeError(
-        f"`{key}` is {quoted(first['input'])}: {message[:1].lower()}{message[1:]}.", "Correct the value."
-    )
+    wrong, mend = complaint(first)
+    return RecipeError(f"`{key}` is {quoted(first['input'])}: {wrong}.", mend)
 
 
 def example(method: str) -> Recipe:
