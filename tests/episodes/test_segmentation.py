@@ -92,6 +92,15 @@ def test_token_places_are_exact():
     assert [decode(tokens[p:]) for p in places] == ["Wait, no.\n\nBut wait", ".\n\nBut wait"]
 
 
+def test_a_place_may_lie_many_tokens_before_its_cut():
+    """Every token between them ends inside a character."""
+    raw, ends = "ééa😀ééé!".encode(), [1, 2, 3, 6, 7, 8, 10, 12, 14, 16]
+    tokens = np.arange(len(ends), dtype=np.int32)
+    decode = by_words([raw[a:b] for a, b in zip([0, *ends], ends)])
+    assert [decode(tokens[:p]).count("\ufffd") for p in range(3, 10)] == [1] * 7
+    assert token_places(tokens, raw.decode(), [7], decode) == (2,)
+
+
 @given(st.text(alphabet="aé漢😀\n", min_size=1, max_size=12), st.data())
 @settings(max_examples=80, deadline=None)
 def test_places_inside_characters(text, data):

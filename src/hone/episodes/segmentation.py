@@ -114,6 +114,7 @@ def _place(tokens: Tokens, text: str, cut: int, decode: Callable[[Tokens], str])
             low = middle
         else:
             high = middle - 1
-    # Lengths rise with tokens but inside a character, which has at most four bytes and so at most four tokens.
-    near = range(min(low + BYTES, len(tokens)), max(low - BYTES, 0), -1)
-    return next((p for p in near if text[:cut].startswith(decode(tokens[:p]))), 0)
+    # Lengths rise with tokens but inside a character, which has at most four bytes and so at most four tokens. Any
+    # number of tokens before that may each end inside a character.
+    back = range(min(low + BYTES, len(tokens)), 0, -1)
+    return next((p for p in back if text[:cut].startswith(decode(tokens[:p]))), 0)
